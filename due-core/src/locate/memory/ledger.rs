@@ -13,7 +13,7 @@ use super::{
 };
 use crate::locate::{MAX_EPOCH, Slot};
 use cell::{Cell, Entry};
-use history::{History, Step};
+use history::{History, KEPT, Step};
 
 /// When a claim holds.
 #[derive(Clone, Copy, Debug)]
@@ -83,14 +83,14 @@ impl Ledger {
         now: Instant,
     ) -> Result<(Option<Epoch>, Option<Change>)> {
         match self.cell(&subject, &place) {
-            Some(Cell::Unbound { epoch, of: done }) if *done == Some(of) => return Ok((Some(*epoch), None)),
+            Some(Cell::Unbound { epoch, of: done, .. }) if *done == Some(of) => return Ok((Some(*epoch), None)),
             Some(cell) if cell.epoch() > of.1 => return Ok((None, None)),
             Some(Cell::Held { slot, .. }) if slot.epoch == of.1 && slot.session != of.0 => return Ok((None, None)),
             _ => {}
         }
         let epoch = self.next(&subject, of.1)?;
-        self.set(&subject, &place, Cell::Unbound { epoch, of: Some(of) });
-        self.history.expire_later(Step::Tombstone { subject: subject.clone(), place: place.clone(), epoch }, now);
+        self.set(&subject, &place, Cell::Unbound { epoch, of: Some(of), since: now });
+        self.expire_later(&subject, now);
         Ok((Some(epoch), Some(Change { subject, place, slot: None, epoch })))
     }
 
@@ -121,11 +121,12 @@ impl Ledger {
         }
     }
 
-    /// Forgets what is older than 48 h: a tombstone nobody wrote over, and a fence with the slots it covers.
+    /// Forgets what is older than 48 h (at most twice that): tombstones nobody wrote over, and fences with the slots they
+    /// cover.
     pub(super) fn forget(&mut self, now: Instant) {
         while let Some(step) = self.history.due(now) {
             match step {
-                Step::Tombstone { subject, place, epoch } => self.forget_tombstone(&subject, &place, epoch),
+                Step::Tombstones(subject) => self.forget_tombstones(subject, now),
                 Step::Fence(owner) => self.forget_fence(&owner, now),
             }
         }
@@ -164,28 +165,37 @@ impl Ledger {
         self.history.wrote(subject.clone(), before);
     }
 
-    fn forget_tombstone(&mut self, subject: &Subject, place: &Place, epoch: Epoch) {
+    /// One step in the queue per subject, however often it comes and goes.
+    fn expire_later(&mut self, subject: &Subject, now: Instant) {
         let Some(entry) = self.entries.get_mut(subject) else { return };
-        if entry.cells.get(place).is_some_and(|c| c.slot().is_none() && c.epoch() == epoch) {
-            entry.cells.remove(place);
+        if !std::mem::replace(&mut entry.expiring, true) {
+            self.history.expire_later(Step::Tombstones(subject.clone()), now);
         }
+    }
+
+    fn forget_tombstones(&mut self, subject: Subject, now: Instant) {
+        let Some(entry) = self.entries.get_mut(&subject) else { return };
+        entry.expiring = false;
+        entry.cells.retain(|_, cell| !cell.is_older(now, KEPT));
         if entry.cells.is_empty() {
             self.forgotten = self.forgotten.max(entry.last);
-            self.entries.remove(subject);
+            self.entries.remove(&subject);
+        } else if entry.cells.values().any(|cell| cell.slot().is_none()) {
+            self.expire_later(&subject, now);
         }
     }
 
     /// Its slots become tombstones of their own, so that the owner is not missed.
     fn forget_fence(&mut self, owner: &Owner, now: Instant) {
+        let mut touched = Vec::new();
         for (subject, entry) in &mut self.entries {
-            for (place, cell) in &mut entry.cells {
-                if cell.slot().is_some_and(|slot| slot.owner == *owner) {
-                    let epoch = cell.epoch();
-                    *cell = Cell::Unbound { epoch, of: None };
-                    self.history
-                        .expire_later(Step::Tombstone { subject: subject.clone(), place: place.clone(), epoch }, now);
-                }
+            for cell in entry.cells.values_mut().filter(|cell| cell.slot().is_some_and(|slot| slot.owner == *owner)) {
+                *cell = Cell::Unbound { epoch: cell.epoch(), of: None, since: now };
+                touched.push(subject.clone());
             }
+        }
+        for subject in touched {
+            self.expire_later(&subject, now);
         }
         self.fenced.remove(owner);
     }

@@ -1,6 +1,8 @@
 //! One record as the ledger keeps it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
+
+use tokio::time::Instant;
 
 use super::{Claim, Epoch, Owner, Place, Record, SessionId, Slot};
 
@@ -8,6 +10,8 @@ use super::{Claim, Epoch, Owner, Place, Record, SessionId, Slot};
 pub(super) struct Entry {
     pub(super) last: Epoch,
     pub(super) cells: BTreeMap<Place, Cell>,
+    /// A step in the queue will look at the tombstones.
+    pub(super) expiring: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -21,6 +25,7 @@ pub(super) enum Cell {
         epoch: Epoch,
         /// Whose unbind it was: it may come again after a lost answer.
         of: Option<(SessionId, Epoch)>,
+        since: Instant,
     },
 }
 
@@ -39,6 +44,11 @@ impl Cell {
         }
     }
 
+    /// A tombstone of at least that age.
+    pub(super) fn is_older(&self, now: Instant, age: Duration) -> bool {
+        matches!(self, Self::Unbound { since, .. } if now.duration_since(*since) >= age)
+    }
+
     /// What this claim got already. A floor at or above it means that the claimant has seen more since: it claims anew.
     pub(super) fn repeated(&self, claim: &Claim) -> Option<(&Slot, &Option<Slot>)> {
         match self {
@@ -53,7 +63,7 @@ impl Cell {
 
 impl Entry {
     pub(super) fn new(last: Epoch) -> Self {
-        Self { last, cells: BTreeMap::new() }
+        Self { last, cells: BTreeMap::new(), expiring: false }
     }
 
     /// The record for others; slots of fenced owners count as unbound.

@@ -4,10 +4,10 @@ use std::{collections::VecDeque, time::Duration};
 
 use tokio::time::Instant;
 
-use super::{Entry, Epoch, Owner, Place, Subject};
+use super::{Entry, Owner, Subject};
 
 /// How long tombstones and fences stay.
-const KEPT: Duration = Duration::from_secs(48 * 3600);
+pub(super) const KEPT: Duration = Duration::from_secs(48 * 3600);
 
 /// Writes that a failover can lose.
 const UNDO: usize = 256;
@@ -27,7 +27,7 @@ pub(super) enum Undo {
 
 /// Something to forget.
 pub(super) enum Step {
-    Tombstone { subject: Subject, place: Place, epoch: Epoch },
+    Tombstones(Subject),
     Fence(Owner),
 }
 
@@ -53,6 +53,11 @@ impl History {
     /// The next thing whose time is over.
     pub(super) fn due(&mut self, now: Instant) -> Option<Step> {
         self.expiring.pop_front_if(|(at, _)| *at <= now).map(|(_, step)| step)
+    }
+
+    #[cfg(test)]
+    pub(super) fn queued(&self) -> usize {
+        self.expiring.len()
     }
 
     fn push(&mut self, undo: Undo) {
