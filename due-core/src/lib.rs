@@ -30,6 +30,7 @@ pub mod lock;
 pub mod net;
 pub mod registry;
 pub mod route;
+mod sync;
 pub mod transport;
 pub mod units;
 pub mod url;
