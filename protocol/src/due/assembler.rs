@@ -1,0 +1,211 @@
+//! What one connection has left over between reads.
+
+use due_core::net::Framing;
+
+use super::{
+    dialect::Dialect,
+    frame::{Frame, FrameError, Peer, Step},
+};
+
+/// Does the receiver of a frame want the next one?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// Yes.
+    Continue,
+    /// Not now: the rest is kept until [`Assembler::resume`].
+    Pause,
+    /// Never: the rest is dropped, and all that comes later.
+    Stop,
+}
+
+/// Cuts what a connection reads into frames.
+///
+/// Frames are parsed where they stand in the chunk; only a frame that is not complete yet, or what follows a pause, is
+/// copied and kept. An idle connection keeps no buffer. Every frame is given out once, in order; an error comes after
+/// the frames before it, is final, and drops what is kept.
+#[derive(Debug)]
+pub struct Assembler {
+    /// Running on a stream: the front of one frame. Paused: frames from `start` on; messages each behind their length.
+    kept: Vec<u8>,
+    start: usize,
+    state: Flow,
+    peer: Peer,
+    framing: Framing,
+}
+
+/// What may pile up besides one frame while paused: one read of a connection.
+const CHUNK: usize = 64 * 1024;
+/// A buffer up to this capacity stays with an idle connection.
+const SPARE: usize = 256;
+/// The length that is kept before a message.
+const LEN: usize = size_of::<u32>();
+
+impl Assembler {
+    /// For a connection that has read nothing yet: [`Peer::New`] on a server, [`Peer::Server`] on a client.
+    pub fn new(peer: Peer, framing: Framing) -> Self {
+        Self { kept: Vec::new(), start: 0, state: Flow::Continue, peer, framing }
+    }
+
+    /// Who is on the other side, as far as it is known.
+    #[inline]
+    pub fn peer(&self) -> Peer {
+        self.peer
+    }
+
+    /// Bytes kept. Not 0 on a running stream means: in the middle of a frame.
+    #[inline]
+    pub fn kept(&self) -> usize {
+        self.kept.len() - self.start
+    }
+
+    /// Is it waiting for [`Assembler::resume`]?
+    #[inline]
+    pub fn is_paused(&self) -> bool {
+        self.state == Flow::Pause
+    }
+
+    /// Takes a chunk of a stream, or one whole message, and gives each frame to `each`. Tells what `each` said last.
+    ///
+    /// While paused it only keeps the bytes: at most one frame and 64 KiB in all, or what one call brought, else
+    /// [`FrameError::Full`]. After `Stop` or an error it drops them.
+    #[inline]
+    pub fn feed<F: FnMut(Frame<'_>) -> Flow>(
+        &mut self,
+        dialect: &Dialect,
+        chunk: &[u8],
+        mut each: F,
+    ) -> Result<Flow, FrameError> {
+        let fed = match (self.state, self.framing) {
+            (Flow::Continue, Framing::Stream) => self.stream(dialect, chunk, &mut each),
+            (Flow::Continue, Framing::Messages) => dialect.message(&mut self.peer, chunk).map(each),
+            (Flow::Pause, _) => self.keep(dialect, chunk),
+            (Flow::Stop, _) => Ok(Flow::Stop),
+        };
+        self.turn(fed)
+    }
+
+    /// Goes on after a pause with what was kept. Does nothing if there was none.
+    pub fn resume<F: FnMut(Frame<'_>) -> Flow>(&mut self, dialect: &Dialect, mut each: F) -> Result<Flow, FrameError> {
+        if self.state != Flow::Pause {
+            return Ok(self.state);
+        }
+        let unread = self.kept.get(self.start..).unwrap_or_default();
+        let parsed = match self.framing {
+            Framing::Stream => parse(dialect, &mut self.peer, unread, &mut each),
+            Framing::Messages => parse_messages(dialect, &mut self.peer, unread, &mut each),
+        };
+        let flow = parsed.map(|(flow, used)| {
+            self.start += used;
+            flow
+        });
+        if flow == Ok(Flow::Continue) || self.kept() == 0 {
+            self.compact();
+        }
+        self.turn(flow)
+    }
+
+    fn stream<F: FnMut(Frame<'_>) -> Flow>(
+        &mut self,
+        dialect: &Dialect,
+        chunk: &[u8],
+        each: &mut F,
+    ) -> Result<Flow, FrameError> {
+        let mut rest = chunk;
+        let mut flow = Flow::Continue;
+        while !self.kept.is_empty() && flow == Flow::Continue {
+            match dialect.next(&mut self.peer, &self.kept)? {
+                // The kept bytes never reach past the frame they begin, so the frame is all of them.
+                Step::Frame(frame, _) => {
+                    flow = each(frame);
+                    self.start = self.kept.len();
+                    self.compact();
+                }
+                Step::Need(_) if rest.is_empty() => return Ok(Flow::Continue),
+                Step::Need(total) => {
+                    let missing = total.saturating_sub(self.kept.len()).min(rest.len());
+                    let (now, later) = rest.split_at(missing);
+                    self.kept.extend_from_slice(now);
+                    rest = later;
+                }
+            }
+        }
+        if flow == Flow::Continue {
+            let (last, used) = parse(dialect, &mut self.peer, rest, each)?;
+            (flow, rest) = (last, rest.get(used..).unwrap_or_default());
+        }
+        self.kept.extend_from_slice(rest);
+        Ok(flow)
+    }
+
+    #[cold]
+    fn keep(&mut self, dialect: &Dialect, chunk: &[u8]) -> Result<Flow, FrameError> {
+        if self.kept() + chunk.len() > dialect.max_frame() + CHUNK {
+            return Err(FrameError::Full);
+        }
+        self.compact();
+        if self.framing == Framing::Messages {
+            let Ok(len) = u32::try_from(chunk.len()) else { return Err(FrameError::Full) };
+            self.kept.extend_from_slice(&len.to_ne_bytes());
+        }
+        self.kept.extend_from_slice(chunk);
+        Ok(Flow::Pause)
+    }
+
+    /// Forgets what was read, and gives memory back that an idle connection should not hold.
+    fn compact(&mut self) {
+        self.kept.drain(..self.start.min(self.kept.len()));
+        self.start = 0;
+        if self.kept.capacity() > SPARE.max(2 * self.kept.len()) {
+            self.kept.shrink_to_fit();
+        }
+    }
+
+    #[inline]
+    fn turn(&mut self, flow: Result<Flow, FrameError>) -> Result<Flow, FrameError> {
+        self.state = flow.unwrap_or(Flow::Stop);
+        if self.state == Flow::Stop {
+            (self.kept, self.start) = (Vec::new(), 0);
+        }
+        flow
+    }
+}
+
+/// Frames from the front of a stream, and how many bytes they took.
+#[inline]
+fn parse<F: FnMut(Frame<'_>) -> Flow>(
+    dialect: &Dialect,
+    peer: &mut Peer,
+    bytes: &[u8],
+    each: &mut F,
+) -> Result<(Flow, usize), FrameError> {
+    let mut used = 0;
+    while let Some(rest) = bytes.get(used..) {
+        let Step::Frame(frame, len) = dialect.next(peer, rest)? else { break };
+        used += len;
+        let flow = each(frame);
+        if flow != Flow::Continue {
+            return Ok((flow, used));
+        }
+    }
+    Ok((Flow::Continue, used))
+}
+
+/// The same for kept messages.
+fn parse_messages<F: FnMut(Frame<'_>) -> Flow>(
+    dialect: &Dialect,
+    peer: &mut Peer,
+    bytes: &[u8],
+    each: &mut F,
+) -> Result<(Flow, usize), FrameError> {
+    let mut used = 0;
+    while let Some((len, rest)) = bytes.get(used..).and_then(<[u8]>::split_first_chunk::<LEN>) {
+        let len = u32::from_ne_bytes(*len) as usize;
+        let Some(message) = rest.get(..len) else { break };
+        used += LEN + len;
+        let flow = each(dialect.message(peer, message)?);
+        if flow != Flow::Continue {
+            return Ok((flow, used));
+        }
+    }
+    Ok((Flow::Continue, used))
+}
