@@ -28,7 +28,7 @@ use crate::{
 /// finds its own owner and session succeeds with the epoch of the first.
 ///
 /// Reads see every write acknowledged before them. Errors of every operation: `BadRequest` for a subject or place that
-/// breaks its rules, or a floor over [`MAX_EPOCH`]; `Unavailable` within 1 s if the store cannot be reached
+/// breaks its rules, or an epoch or floor that cannot be; `Unavailable` within 1 s if the store cannot be reached
 /// (nothing happened); `Timeout` if the answer was lost (it may have happened: repeat it); `Stale` for a write by a
 /// fenced owner. Dropping a future leaves the write done or not done, never half.
 #[async_trait]

@@ -66,7 +66,7 @@ impl Ledger {
 
     pub(super) fn reassert(&mut self, binding: Binding) -> (Verdict, Option<Change>) {
         let verdict = self.verdict(&binding);
-        if verdict != Verdict::Missing || binding.slot.epoch > MAX_EPOCH {
+        if verdict != Verdict::Missing {
             return (verdict, None);
         }
         let Binding { subject, place, slot } = binding;

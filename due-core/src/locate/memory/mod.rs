@@ -10,7 +10,8 @@ use async_trait::async_trait;
 use tokio::time::Instant;
 
 use super::{
-    Attempt, Binding, Capability, Change, Claim, Event, Feed, Feeder, Locator, Place, Record, Subject, Taken, Verdict,
+    Attempt, Binding, Capability, Change, Claim, Event, Feed, Feeder, Locator, MAX_EPOCH, Place, Record, Subject,
+    Taken, Verdict,
 };
 use crate::{
     error::{Error, Kind, Result, Retry},
@@ -86,6 +87,9 @@ impl Locator for Memory {
     async fn reassert(&self, binding: Binding) -> Result<Verdict> {
         binding.subject.check()?;
         binding.place.check()?;
+        if !(1..=MAX_EPOCH.0).contains(&binding.slot.epoch.0) {
+            return Err(Error::new(Kind::BadRequest, format!("no slot has the epoch {}", binding.slot.epoch)));
+        }
         self.write(|state, _| Ok(state.ledger.reassert(binding)))
     }
 
