@@ -1,1 +1,10 @@
-//! To come.
+//! Behaviour suites for backends of due.
+//!
+//! One suite per contract: a list of cases, each a documented behaviour, gated by the capabilities that the backend
+//! declares. The memory backends pass them here; a backend author calls them on a real server.
+
+pub mod locate;
+pub mod network;
+pub mod registry;
+pub mod suite;
+pub mod transport;

@@ -1,0 +1,57 @@
+//! How the cases of a suite are run and reported.
+
+use std::{future::Future, pin::Pin, time::Duration};
+
+use due_core::{Error, Kind, Result};
+use tokio::time;
+
+/// What a case did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ran {
+    /// Everything in it.
+    Yes,
+    /// Nothing, for this reason.
+    Skipped(&'static str),
+}
+
+/// What a suite did. A case that fails panics with its own assertion, or ends the suite with an error that names it.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// The cases that ran.
+    pub passed: Vec<&'static str>,
+    /// Those that did not, with the reason.
+    pub skipped: Vec<(&'static str, &'static str)>,
+}
+
+/// One named behaviour.
+pub struct Case<B> {
+    /// What it proves.
+    pub name: &'static str,
+    /// Runs it on a fresh bench.
+    pub run: fn(B) -> Pin<Box<dyn Future<Output = Result<Ran>> + Send>>,
+}
+
+/// A [`Case`] named like its function.
+macro_rules! case {
+    ($module:ident::$name:ident) => {
+        $crate::suite::Case { name: stringify!($name), run: |bench| Box::pin($module::$name(bench)) }
+    };
+}
+pub(crate) use case;
+
+/// Runs the cases one after the other, each on a bench of its own.
+pub async fn run<B, F: Future<Output = B>>(cases: &[Case<B>], make: impl Fn() -> F) -> Result<Report> {
+    let mut report = Report::default();
+    for case in cases {
+        match (case.run)(make().await).await.map_err(|e| e.context("case", case.name))? {
+            Ran::Yes => report.passed.push(case.name),
+            Ran::Skipped(why) => report.skipped.push((case.name, why)),
+        }
+    }
+    Ok(report)
+}
+
+/// Waits for `event`, which must come within `limit`: the error names it.
+pub async fn within<T>(limit: Duration, event: &'static str, wait: impl Future<Output = T>) -> Result<T> {
+    time::timeout(limit, wait).await.map_err(|_| Error::new(Kind::Timeout, format!("{event}: not within {limit:?}")))
+}
