@@ -1,0 +1,130 @@
+//! A TCP connection as a shard polls it.
+
+use std::{
+    io::{self, IoSlice},
+    net::SocketAddr,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use due_core::{
+    error::{Error, Kind, Origin, Result},
+    net::{Conn, Framing, Inbound, Scratch, Segments},
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
+
+/// A stream of bytes.
+pub(crate) struct TcpConn {
+    stream: TcpStream,
+    peer: SocketAddr,
+    taken: u64,
+    shut: bool,
+}
+
+/// What one read brought.
+pub(crate) struct Read {
+    /// Bytes; 0 is the end.
+    pub(crate) len: usize,
+    /// There may be more at once; if not, the waker is registered.
+    pub(crate) more: bool,
+}
+
+/// Pieces of one vectored write.
+const SLICES: usize = 64;
+/// Reads of one turn while the peer's rest is dropped.
+const DROPS: usize = 16;
+
+impl TcpConn {
+    pub(crate) fn new(stream: TcpStream, peer: SocketAddr) -> Self {
+        Self { stream, peer, taken: 0, shut: false }
+    }
+
+    /// The socket itself, for a handshake before the connection is handed out.
+    #[cfg(feature = "ws")]
+    pub(crate) fn stream(&self) -> &TcpStream {
+        &self.stream
+    }
+
+    /// One read into `space`, which is not empty.
+    pub(crate) fn read(&mut self, cx: &mut Context<'_>, space: &mut [u8]) -> Poll<Result<Read>> {
+        let room = space.len();
+        let mut buf = ReadBuf::new(space);
+        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buf)).map_err(gone)?;
+        let len = buf.filled().len();
+        // A read that did not fill the buffer has drained the socket, and the runtime knows it: asking it costs no
+        // system call and leaves the waker behind, so the caller need not read in vain.
+        let more = len == room || len != 0 && self.stream.poll_read_ready(cx).is_ready();
+        Poll::Ready(Ok(Read { len, more }))
+    }
+
+    fn write(&mut self, cx: &mut Context<'_>, out: &Segments) -> Poll<io::Result<usize>> {
+        let stream = Pin::new(&mut self.stream);
+        if out.is_single() {
+            return stream.poll_write(cx, out.first());
+        }
+        let mut slices = [IoSlice::new(&[]); SLICES];
+        let used = out.slices(&mut slices);
+        stream.poll_write_vectored(cx, slices.get(..used).unwrap_or_default())
+    }
+}
+
+impl Conn for TcpConn {
+    fn framing(&self) -> Framing {
+        Framing::Stream
+    }
+
+    fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch, _: &mut Segments) -> Poll<Result<Inbound>> {
+        scratch.clear();
+        let read = ready!(self.read(cx, scratch.space()))?;
+        if read.len == 0 {
+            return Poll::Ready(Ok(Inbound::End));
+        }
+        scratch.set_filled(read.len);
+        Poll::Ready(Ok(Inbound::Data { more: read.more }))
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>, out: &mut Segments) -> Poll<Result<()>> {
+        while !out.is_empty() {
+            let n = ready!(self.write(cx, out)).map_err(gone)?;
+            if n == 0 {
+                return Poll::Ready(Err(gone(io::ErrorKind::WriteZero.into())));
+            }
+            out.advance(n);
+            self.taken += n as u64;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn taken(&self) -> u64 {
+        self.taken
+    }
+
+    fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.shut {
+            // An error means that the peer is gone, which the read finds out too.
+            let _ = ready!(Pin::new(&mut self.stream).poll_shutdown(cx));
+            self.shut = true;
+        }
+        let mut dropped = [0; 4096];
+        for _ in 0..DROPS {
+            let mut buf = ReadBuf::new(&mut dropped);
+            match ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buf)) {
+                Ok(()) if !buf.filled().is_empty() => {}
+                _ => return Poll::Ready(()),
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+fn gone(e: io::Error) -> Error {
+    Error::new(Kind::Gone, "the connection broke").from_origin(Origin::Client).because(e)
+}
