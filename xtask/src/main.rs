@@ -1,2 +1,76 @@
-//! To come.
-fn main() {}
+//! Commands of the due repository: `cargo xtask --help`.
+
+// A program for a terminal.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+mod command;
+mod features;
+mod setup;
+mod steps;
+
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use command::{Outcome, cargo, run};
+use steps::{STEPS, Step};
+
+/// Commands of the due repository.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Proves everything: installs what is missing, then formats, lints, features, docs and all tests.
+    #[command(visible_alias = "ci")]
+    Test(Choice),
+    /// Installs what the tests need and this machine lacks: Go, Node.js, Chromium.
+    Setup,
+    /// Formats every file.
+    Fmt,
+}
+
+/// Which steps to take.
+#[derive(Args)]
+struct Choice {
+    /// Takes this step only; may be given more than once.
+    #[arg(long, value_name = "STEP", value_parser = steps::names())]
+    only: Vec<String>,
+    /// Leaves this step out; may be given more than once.
+    #[arg(long, value_name = "STEP", value_parser = steps::names())]
+    skip: Vec<String>,
+    /// Prints the steps and takes none.
+    #[arg(long)]
+    list: bool,
+}
+
+impl Choice {
+    fn steps(&self) -> Vec<&'static Step> {
+        let has = |names: &[String], step: &Step| names.iter().any(|n| n == step.name);
+        STEPS.iter().filter(|s| (self.only.is_empty() || has(&self.only, s)) && !has(&self.skip, s)).collect()
+    }
+}
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().task {
+        Task::Test(choice) if choice.list => list(&choice.steps()),
+        Task::Test(choice) => steps::take(&choice.steps()),
+        Task::Setup => setup::setup(),
+        Task::Fmt => run(cargo().args(["fmt", "--all"])),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("\nxtask: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn list(steps: &[&Step]) -> Outcome {
+    steps.iter().for_each(|s| println!("{:<9} {}", s.name, s.about));
+    Ok(())
+}

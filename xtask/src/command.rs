@@ -1,0 +1,53 @@
+//! Runs programs in the repository.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+/// Nothing, or one sentence for the person at the terminal.
+pub(crate) type Outcome<T = ()> = Result<T, String>;
+
+/// The root of the repository.
+pub(crate) fn root() -> &'static Path {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here)
+}
+
+/// A program started at the root.
+pub(crate) fn program(name: impl Into<PathBuf>) -> Command {
+    let mut command = Command::new(name.into());
+    command.current_dir(root());
+    command
+}
+
+/// The cargo that runs this.
+pub(crate) fn cargo() -> Command {
+    program(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+}
+
+/// Shows the command, runs it with the terminal as its output, and wants it to succeed.
+pub(crate) fn run(command: &mut Command) -> Outcome {
+    let line = shown(command);
+    eprintln!("$ {line}");
+    let status = command.status().map_err(|e| format!("cannot start `{line}`: {e}"))?;
+    if status.success() { Ok(()) } else { Err(format!("`{line}` failed ({status})")) }
+}
+
+/// What the command prints, or why it failed.
+pub(crate) fn output(command: &mut Command) -> Outcome<String> {
+    let line = shown(command);
+    let output = command.stderr(Stdio::piped()).output().map_err(|e| format!("cannot start `{line}`: {e}"))?;
+    if !output.status.success() {
+        return Err(format!("`{line}` failed: {}", String::from_utf8_lossy(&output.stderr).trim()));
+    }
+    String::from_utf8(output.stdout).map_err(|e| format!("`{line}` prints no text: {e}"))
+}
+
+/// The command as one would type it, without the folder its program is in.
+fn shown(command: &Command) -> String {
+    let name = Path::new(command.get_program()).file_name().unwrap_or(command.get_program());
+    let words = std::iter::once(name).chain(command.get_args());
+    words.map(|w| w.to_string_lossy()).collect::<Vec<_>>().join(" ")
+}

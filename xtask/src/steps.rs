@@ -1,0 +1,69 @@
+//! The steps of the test command, the quick ones first.
+
+use std::time::{Duration, Instant};
+
+use crate::{
+    command::{Outcome, cargo, run},
+    features, setup,
+};
+
+/// One thing that must hold.
+pub(crate) struct Step {
+    pub(crate) name: &'static str,
+    pub(crate) about: &'static str,
+    run: fn() -> Outcome,
+}
+
+/// In order. The tests are last, so that their summaries end the output.
+pub(crate) const STEPS: [Step; 6] = [
+    Step { name: "setup", about: "Go, Node.js and Chromium are there, or get installed", run: setup::setup },
+    Step { name: "fmt", about: "every file is formatted", run: format },
+    Step { name: "clippy", about: "no warning in any target, with default and with all features", run: clippy },
+    Step { name: "features", about: "no warning with each feature alone, none, default and full", run: features::each },
+    Step { name: "docs", about: "every public item is documented and no link is broken", run: docs },
+    Step { name: "test", about: "all tests: unit, doc, tidy, fuzz corpus, whole cluster, Go and browser", run: test },
+];
+
+/// The words `--only` takes.
+pub(crate) fn names() -> Vec<&'static str> {
+    STEPS.iter().map(|s| s.name).collect()
+}
+
+/// Takes the steps one by one, stops at the first that fails, and says how long each took.
+pub(crate) fn take(steps: &[&Step]) -> Outcome {
+    let start = Instant::now();
+    for (i, step) in steps.iter().enumerate() {
+        let begin = Instant::now();
+        eprintln!("\n== {}/{} {}: {}", i + 1, steps.len(), step.name, step.about);
+        (step.run)().map_err(|why| format!("{} failed after {}: {why}", step.name, span(begin.elapsed())))?;
+        eprintln!("== {} passed in {}", step.name, span(begin.elapsed()));
+    }
+    eprintln!("== all {} steps passed in {}", steps.len(), span(start.elapsed()));
+    Ok(())
+}
+
+fn format() -> Outcome {
+    run(cargo().args(["fmt", "--all", "--check"])).map_err(|e| format!("{e}; `cargo xtask fmt` mends it"))
+}
+
+fn clippy() -> Outcome {
+    for features in [&["--all-features"][..], &[]] {
+        run(cargo().args(["clippy", "--workspace", "--all-targets"]).args(features).args(["--", "-D", "warnings"]))?;
+    }
+    Ok(())
+}
+
+fn docs() -> Outcome {
+    run(cargo().args(["doc", "--workspace", "--no-deps", "--all-features"]).env("RUSTDOCFLAGS", "-D warnings"))
+}
+
+fn test() -> Outcome {
+    run(cargo().args(["test", "--workspace", "--all-features", "--no-fail-fast"]))
+}
+
+fn span(time: Duration) -> String {
+    match time.as_secs() {
+        seconds @ 0..60 => format!("{seconds} s"),
+        seconds => format!("{} min {:02} s", seconds / 60, seconds % 60),
+    }
+}
