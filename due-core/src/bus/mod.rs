@@ -211,3 +211,18 @@ pub enum Raw {
     /// Something is missing here, and how much where it is known.
     Gap(Gap),
 }
+
+#[async_trait]
+impl<B: Broker> Broker for Arc<B> {
+    fn capability(&self) -> Capability {
+        (**self).capability()
+    }
+
+    async fn send(&self, topic: &str, key: Bytes, body: Bytes) -> Result<Confirm> {
+        (**self).send(topic, key, body).await
+    }
+
+    async fn open(&self, topic: &str, options: &Options) -> Result<Box<dyn Source>> {
+        (**self).open(topic, options).await
+    }
+}

@@ -63,6 +63,12 @@ impl Guard {
         self.renewal.abort();
         self.claim.release().await
     }
+
+    /// Stops renewing without giving the lock up, as the death of this process would: others get it when its time to
+    /// live is over.
+    pub fn abandon(mut self) {
+        self.claim.released = true;
+    }
 }
 
 impl Drop for Guard {
