@@ -1,0 +1,259 @@
+//! Routes: a value to build, layer and merge.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use due_core::{Call, Codec, Endpoint, Flags, Result, RouteDef, RouteId, Topic, route::id_of};
+
+use super::{
+    args::{Accepts, Args},
+    extract::Needs,
+    function::Handler,
+    layer::Layer,
+    mount::{Bound, Build, Function},
+    raw::Raw,
+    reply::encode,
+    respond::{Ending, Respond},
+    table::{ErrorsAs, Setting, Table, compile},
+};
+use crate::fault::Fault;
+
+/// Which handler serves which route. `S` is the state that is still missing; a node takes `Routes<()>`.
+///
+/// Number, types and codec come from the route's constant. A handler is a plain or async function of at most eight
+/// [extractors](super::Extract) in any order; one that takes [`Uid`](due_core::Uid) makes its route authorized.
+///
+/// ```
+/// use due_cluster::{Fault, handler::{Msg, Routes, State}};
+/// use due_core::{Call, Notify};
+/// use due_codec::Json;
+///
+/// const ADD: Call<u32, u32, Json> = Call::new(1, "add");
+/// const LOG: Notify<String, Json> = Notify::new(2, "log");
+///
+/// async fn add(State(base): State<u32>, Msg(n): Msg<u32>) -> Result<u32, Fault> { Ok(base + n) }
+/// fn log(Msg(line): Msg<String>) { drop(line) }
+///
+/// let routes: Routes = Routes::new().route(ADD, add).route(LOG, log).with_state(40);
+/// assert!(routes.build().is_ok());
+/// ```
+#[must_use]
+pub struct Routes<S = ()> {
+    entries: Vec<Entry<S>>,
+    settings: Vec<(RouteDef, Setting)>,
+}
+
+/// What happens to a session; handlers of it run in the session's order with its messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Event {
+    /// It is there.
+    Connected,
+    /// A user was bound to it.
+    Bound,
+    /// Its client came back after a lost connection.
+    Resumed,
+    /// It is over. The last event of a session.
+    Disconnected,
+}
+
+impl Event {
+    /// The route under which its handlers see it.
+    pub const fn def(self) -> RouteDef {
+        let name = match self {
+            Event::Connected => "due.connected",
+            Event::Bound => "due.bound",
+            Event::Resumed => "due.resumed",
+            Event::Disconnected => "due.disconnected",
+        };
+        RouteDef { id: id_of(name), name, flags: NO_FLAGS }
+    }
+}
+
+const NO_FLAGS: Flags = Flags { stateful: false, authorized: false, internal: false, class: due_core::Class::Must };
+
+/// What an entry handles.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Messages of its route.
+    Route,
+    /// Messages of routes that nobody serves.
+    Fallback,
+    /// A session's event.
+    Event(Event),
+    /// Messages of the event bus.
+    Topic,
+}
+
+pub(crate) struct Entry<S> {
+    pub(crate) def: RouteDef,
+    pub(crate) role: Role,
+    pub(crate) answers: bool,
+    pub(crate) needs: Needs,
+    build: Box<dyn Build<S>>,
+    layers: Vec<Arc<dyn Layer<S>>>,
+}
+
+impl<S: 'static> Entry<S> {
+    /// Gives the state to the handler and to the layers, which stay in their order from the inside out.
+    pub(crate) fn bind(self, state: &S) -> Bound {
+        let mut bound = self.build.bind(state);
+        bound.steps.extend(self.layers.into_iter().map(|layer| layer.bind(state)));
+        bound
+    }
+}
+
+impl<S: Clone + Send + Sync + 'static> Default for Routes<S> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<S: Clone + Send + Sync + 'static> Routes<S> {
+    /// No route yet.
+    pub fn new() -> Self {
+        Self { entries: Vec::new(), settings: Vec::new() }
+    }
+
+    /// Serves a [`Call`] or a [`Notify`](due_core::Notify).
+    pub fn route<M, K, E, H>(self, route: E, handler: H) -> Self
+    where
+        M: 'static,
+        K: 'static,
+        E: Endpoint,
+        H: Handler<M>,
+        H::Args: Args<S, E::C>,
+        <H::Args as Args<S, E::C>>::Body: Accepts<E::Req>,
+        H::Out: Respond<K, E::Resp>,
+        E::C: Codec<E::Resp>,
+    {
+        let needs = <H::Args as Args<S, E::C>>::NEEDS;
+        let end = Ending::new(encode::<E::C, E::Resp>, E::ANSWERS);
+        self.insert(route.def(), E::ANSWERS, needs, Function::<H, M, K, E::Resp, E::C>::new(handler, end))
+    }
+
+    /// Serves the messages of all routes that have no handler. It answers each with the bytes it returns.
+    pub fn fallback<M, K, H>(self, handler: H) -> Self
+    where
+        M: 'static,
+        K: 'static,
+        H: Handler<M>,
+        H::Args: Args<S, Raw>,
+        H::Out: Respond<K, Bytes>,
+    {
+        let def = RouteDef { id: RouteId(0), name: "", flags: NO_FLAGS };
+        let end = Ending::new(encode::<Raw, Bytes>, true);
+        let function = Function::<H, M, K, Bytes, Raw>::new(handler, end);
+        self.push(def, Role::Fallback, true, H::Args::NEEDS, function)
+    }
+
+    /// Runs `handler` at an event of a session. More than one run in the order in which they were added; layers leave
+    /// them alone.
+    pub fn on<M, K, H>(self, event: Event, handler: H) -> Self
+    where
+        M: 'static,
+        K: 'static,
+        H: Handler<M>,
+        H::Args: Args<S, Raw>,
+        H::Out: Respond<K, ()>,
+    {
+        let function = Function::<H, M, K, (), Raw>::new(handler, Ending::new(encode::<Raw, ()>, false));
+        self.push(event.def(), Role::Event(event), false, H::Args::NEEDS, function)
+    }
+
+    /// Runs `handler` for each message of a topic of the event bus. It cannot take a session, a user or a reply; layers
+    /// leave it alone.
+    pub fn topic<T, C, M, K, H>(self, topic: Topic<T, C>, handler: H) -> Self
+    where
+        T: 'static,
+        C: Codec<T>,
+        M: 'static,
+        K: 'static,
+        H: Handler<M>,
+        H::Args: Args<S, C>,
+        <H::Args as Args<S, C>>::Body: Accepts<T>,
+        H::Out: Respond<K, ()>,
+    {
+        let needs = <H::Args as Args<S, C>>::NEEDS;
+        let function = Function::<H, M, K, (), C>::new(handler, Ending::new(encode::<Raw, ()>, false));
+        self.push(topic.def(), Role::Topic, false, needs, function)
+    }
+
+    /// For clients whose dialect has no error frames: turns a fault of `route` into a normal answer. Without it such a
+    /// client's session is closed. Clients that said hello get the fault itself.
+    ///
+    /// It applies to every fault of the route: of the handler, of its layers, and those that due raises (a deadline, a
+    /// body that does not decode, a panic).
+    pub fn errors_as<Q, P, C, F>(mut self, route: Call<Q, P, C>, to_answer: F) -> Self
+    where
+        P: 'static,
+        C: Codec<P>,
+        F: Fn(&Fault) -> P + Send + Sync + 'static,
+    {
+        let write: ErrorsAs = Arc::new(move |fault, out| C::default().encode(&to_answer(fault), out));
+        self.settings.push((route.def(), Setting::ErrorsAs(write)));
+        self
+    }
+
+    /// How long a request of `route` may take, instead of the node's default (30 s). Then its handler is dropped and the
+    /// request answered with [`Code::TIMEOUT`](due_core::Code::TIMEOUT).
+    pub fn deadline<E: Endpoint>(mut self, route: E, limit: Duration) -> Self {
+        self.settings.push((route.def(), Setting::Deadline(limit)));
+        self
+    }
+
+    /// Drops a waiting handler of `route` when its caller gives up. By default it runs to its end.
+    pub fn cancellable<E: Endpoint>(mut self, route: E) -> Self {
+        self.settings.push((route.def(), Setting::Cancel));
+        self
+    }
+
+    /// Puts a layer around all routes and fallbacks added so far. The layer added last runs first.
+    pub fn layer(mut self, layer: impl Layer<S>) -> Self {
+        let layer: Arc<dyn Layer<S>> = Arc::new(layer);
+        let layered = self.entries.iter_mut().filter(|e| matches!(e.role, Role::Route | Role::Fallback));
+        layered.for_each(|entry| entry.layers.push(Arc::clone(&layer)));
+        self
+    }
+
+    /// Adds the routes of `other` with their layers. Two routes with one number or one name are refused by
+    /// [`Routes::build`].
+    pub fn merge(mut self, other: Routes<S>) -> Self {
+        self.entries.extend(other.entries);
+        self.settings.extend(other.settings);
+        self
+    }
+
+    /// Gives the state. What is added afterwards may have another one (`S2`), usually none.
+    pub fn with_state<S2>(self, state: S) -> Routes<S2> {
+        let bind = |entry: Entry<S>| Entry {
+            def: entry.def,
+            role: entry.role,
+            answers: entry.answers,
+            needs: entry.needs,
+            build: Box::new(entry.bind(&state)) as Box<dyn Build<S2>>,
+            layers: Vec::new(),
+        };
+        Routes { entries: self.entries.into_iter().map(bind).collect(), settings: self.settings }
+    }
+
+    /// Serves `def` by something other than a function (an actor). `answers`: a client waits for an answer; `needs` as
+    /// of its extractors.
+    pub fn insert(self, def: RouteDef, answers: bool, needs: Needs, build: impl Build<S>) -> Self {
+        self.push(def, Role::Route, answers, needs, build)
+    }
+
+    fn push(mut self, mut def: RouteDef, role: Role, answers: bool, needs: Needs, build: impl Build<S>) -> Self {
+        def.flags.authorized |= needs.user;
+        self.entries.push(Entry { def, role, answers, needs, build: Box::new(build), layers: Vec::new() });
+        self
+    }
+}
+
+impl Routes {
+    /// The finished table. Errors: `Config`, naming all routes that share a number or a name, settings of routes that are
+    /// not here, and handlers that ask for what their messages do not have.
+    pub fn build(self) -> Result<Table> {
+        compile(self.entries, self.settings)
+    }
+}

@@ -1,0 +1,55 @@
+//! A session and a cluster that lead nowhere.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::{Arc, Mutex, OnceLock},
+};
+
+use due_core::{Incarnation, Owner, SessionId, bus, cache, config, locate, lock};
+use tokio::runtime::{Builder, Handle, Runtime};
+
+use crate::{
+    cluster::{self, Backends, Cluster},
+    link::Opened,
+    session::{Made, NodeSelf, Session},
+    shard::{
+        inbox::{Inbox, SessionKey},
+        ready::{Ready, Token},
+    },
+};
+
+pub(super) fn session() -> Session {
+    let gate = Owner { id: "gate-1".into(), incarnation: Incarnation(1) };
+    let node = NodeSelf {
+        name: "game".into(),
+        owner: Owner { id: "game-1".into(), incarnation: Incarnation(2) },
+        locator: Arc::new(locate::memory::Memory::default()),
+    };
+    let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 9));
+    Session::new(Made {
+        opened: Opened { session: SessionId(1), cid: 1, peer, user: None, labels: Vec::new() },
+        gate,
+        gate_shard: 0,
+        lane: 0,
+        key: SessionKey { node: 0, slot: 0, generation: 0 },
+        home: Arc::new(Inbox::new(Arc::<Ready>::default().waker(Token::Inbox).1)),
+        node: Arc::new(node),
+    })
+}
+
+pub(super) fn cluster() -> Cluster {
+    let backends = Backends {
+        locator: Arc::new(locate::memory::Memory::default()),
+        bus: Arc::new(bus::memory::Memory::default()),
+        config: Arc::new(config::memory::Memory::default()),
+        lock: Arc::new(lock::memory::Memory::default()),
+        cache: Arc::new(cache::memory::Memory::default()),
+    };
+    Cluster(Arc::new(cluster::Inner { backends, gates: Mutex::default(), nodes: Vec::new(), service: service() }))
+}
+
+/// A runtime that nobody drives: a cluster wants one to spawn on.
+fn service() -> Handle {
+    static IDLE: OnceLock<Runtime> = OnceLock::new();
+    IDLE.get_or_init(|| Builder::new_current_thread().build().expect("a runtime")).handle().clone()
+}
