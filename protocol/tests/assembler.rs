@@ -94,8 +94,11 @@ fn a_pause_in_the_middle_of_a_cut_frame_keeps_what_follows() {
     for cut in 1..bytes.len() {
         let mut assembler = stream();
         let (first, second) = bytes.split_at(cut);
-        let mut seen = feed(&mut assembler, first, Flow::Pause).1;
-        seen.extend(feed(&mut assembler, second, Flow::Pause).1);
+        let mut seen = Vec::new();
+        for (flow, more) in [feed(&mut assembler, first, Flow::Pause), feed(&mut assembler, second, Flow::Pause)] {
+            assert!(more.len() <= 1 && flow.is_ok(), "{cut}: {more:?}");
+            seen.extend(more);
+        }
         while assembler.is_paused() {
             let (flow, more) = resume(&mut assembler, Flow::Pause);
             assert!(more.len() <= 1 && flow.is_ok());

@@ -209,3 +209,46 @@ fn parse_messages<F: FnMut(Frame<'_>) -> Flow>(
     }
     Ok((Flow::Continue, used))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Head;
+
+    fn frames(n: i32, body: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        (0..n).for_each(|seq| {
+            Dialect::default().put_data(Head { route: 1, seq }, body, Framing::Stream, &mut out).unwrap()
+        });
+        out
+    }
+
+    #[test]
+    fn an_idle_connection_keeps_no_large_buffer() {
+        let dialect = Dialect::default();
+        let mut assembler = Assembler::new(Peer::New, Framing::Stream);
+        for answer in [Flow::Continue, Flow::Pause] {
+            for chunk in frames(20, &[0; 9000]).chunks(10_000) {
+                assembler.feed(&dialect, chunk, |_| answer).unwrap();
+                assembler.resume(&dialect, |_| Flow::Continue).unwrap();
+                assert!(assembler.kept.capacity() <= SPARE.max(2 * 10_000));
+            }
+            assert_eq!(assembler.kept(), 0);
+            assert!(assembler.kept.capacity() <= SPARE, "{}", assembler.kept.capacity());
+        }
+    }
+
+    #[test]
+    fn a_buffer_does_not_grow_while_input_and_pauses_take_turns() {
+        let dialect = Dialect::default();
+        let mut assembler = Assembler::new(Peer::New, Framing::Stream);
+        let one = frames(1, &[0; 900]);
+        assembler.feed(&dialect, &frames(3, &[0; 900]), |_| Flow::Pause).unwrap();
+        for _ in 0..100 {
+            assembler.resume(&dialect, |_| Flow::Pause).unwrap();
+            assembler.feed(&dialect, &one, |_| Flow::Pause).unwrap();
+            assert_eq!(assembler.kept(), 2 * one.len());
+            assert!(assembler.kept.len() <= 3 * one.len());
+        }
+    }
+}
