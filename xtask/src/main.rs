@@ -74,3 +74,30 @@ fn list(steps: &[&Step]) -> Outcome {
     steps.iter().for_each(|s| println!("{:<9} {}", s.name, s.about));
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[track_caller]
+    fn check(line: &[&str], expected: &[&str]) {
+        let cli = Cli::try_parse_from([&["cargo xtask"], line].concat()).unwrap();
+        let Task::Test(choice) = cli.task else { panic!("{line:?} is no test command") };
+        assert_eq!(choice.steps().iter().map(|s| s.name).collect::<Vec<_>>(), expected, "{line:?}");
+    }
+
+    #[test]
+    fn steps_are_chosen_by_name_and_keep_their_order() {
+        check(&["test"], &["setup", "fmt", "clippy", "features", "docs", "test"]);
+        check(&["ci", "--skip", "setup", "--skip", "docs"], &["fmt", "clippy", "features", "test"]);
+        check(&["test", "--only", "test", "--only", "fmt"], &["fmt", "test"]);
+        check(&["test", "--only", "fmt", "--skip", "fmt"], &[]);
+        assert!(Cli::try_parse_from(["cargo xtask", "test", "--only", "tets"]).is_err());
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+}

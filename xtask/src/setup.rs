@@ -14,18 +14,20 @@ struct Tool {
     present: fn() -> bool,
 }
 
-const TOOLS: [Tool; 3] = [
+/// In the order of installation: some packages of Node.js bring npm along, and then refuse Debian's.
+const TOOLS: [Tool; 4] = [
     Tool {
         name: "Go, of the version that tests/interop/go/go.mod names",
         purpose: "clients of due in Go play against ours",
         packages: &["golang-go", "ca-certificates"],
         present: has_go,
     },
+    Tool { name: "Node.js 20 or later", purpose: "it drives the browser", packages: &["nodejs"], present: has_node },
     Tool {
-        name: "Node.js with npm",
-        purpose: "it drives the browser",
-        packages: &["nodejs", "npm"],
-        present: || answers("node", "--version") && answers("npm", "--version"),
+        name: "npm",
+        purpose: "it fetches what drives the browser",
+        packages: &["npm"],
+        present: || answers("npm", "--version"),
     },
     Tool {
         name: "Chromium",
@@ -35,13 +37,10 @@ const TOOLS: [Tool; 3] = [
     },
 ];
 
-/// Installs the missing tools with apt-get, then the pinned npm packages of the browser test.
+/// Installs the missing tools with apt-get. Go modules and npm packages are fetched by the tests that use them.
 pub(crate) fn setup() -> Outcome {
     let missing: Vec<&Tool> = TOOLS.iter().filter(|tool| !(tool.present)()).collect();
-    if !missing.is_empty() {
-        install(&missing)?;
-    }
-    browser_packages()
+    if missing.is_empty() { Ok(()) } else { install(&missing) }
 }
 
 fn install(missing: &[&Tool]) -> Outcome {
@@ -55,20 +54,17 @@ fn install(missing: &[&Tool]) -> Outcome {
         return Err(format!("only root may install packages: run `sudo sh -c '{by_hand}'`, then this again"));
     }
     run(apt().arg("update"))?;
-    run(apt().args(["install", "-y", "--no-install-recommends"]).args(packages))?;
-    match missing.iter().find(|tool| !(tool.present)()) {
-        None => Ok(()),
-        Some(tool) => Err(format!("the packages of this system do not bring {}: install it by hand", tool.name)),
-    }
+    missing.iter().try_for_each(|tool| install_one(tool))
 }
 
-/// `npm ci` changes nothing when it has run before, and takes a second.
-fn browser_packages() -> Outcome {
-    let folder = root().join("tests/browser");
-    if !folder.join("package.json").exists() {
+fn install_one(tool: &Tool) -> Outcome {
+    if !(tool.present)() {
+        run(apt().args(["install", "-y", "--no-install-recommends"]).args(tool.packages))?;
+    }
+    if (tool.present)() {
         return Ok(());
     }
-    run(program("npm").args(["ci", "--no-audit", "--no-fund"]).current_dir(folder))
+    Err(format!("the packages of this system do not bring {}: install it by hand, then run this again", tool.name))
 }
 
 /// Asks nothing, and waits for another installation to end.
@@ -81,6 +77,12 @@ fn apt() -> Command {
 /// Within a module, `go` answers this only when it is new enough or may fetch a newer one.
 fn has_go() -> bool {
     output(program("go").args(["list", "-m"]).current_dir(root().join("tests/interop/go"))).is_ok()
+}
+
+fn has_node() -> bool {
+    let version = output(program("node").arg("--version")).unwrap_or_default();
+    let major = version.trim_start_matches('v').split('.').next().and_then(|n| n.parse().ok());
+    major.is_some_and(|major: u32| major >= 20)
 }
 
 fn answers(name: &str, question: &str) -> bool {

@@ -67,3 +67,24 @@ fn span(time: Duration) -> String {
         seconds => format!("{} min {:02} s", seconds / 60, seconds % 60),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_are_for_people() {
+        for (seconds, expected) in [(0, "0 s"), (59, "59 s"), (60, "1 min 00 s"), (754, "12 min 34 s")] {
+            assert_eq!(span(Duration::from_secs(seconds)), expected);
+        }
+    }
+
+    #[test]
+    fn the_first_failure_ends_the_run_and_names_its_step() {
+        let good = Step { name: "good", about: "", run: || Ok(()) };
+        let bad = Step { name: "bad", about: "", run: || Err("no".into()) };
+        assert_eq!(take(&[&good]), Ok(()));
+        let why = take(&[&good, &bad, &good]).unwrap_err();
+        assert!(why.starts_with("bad failed") && why.ends_with(": no"), "{why}");
+    }
+}
