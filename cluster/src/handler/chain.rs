@@ -156,7 +156,7 @@ impl Pool {
         let answer = match end {
             End::Answer(answer) => answer,
             End::Job(job) => {
-                let (answer, bytes) = on_blocking_pool(job).await?;
+                let (answer, bytes) = on_blocking_pool(&rq, job).await?;
                 out = bytes;
                 answer
             }
@@ -191,8 +191,8 @@ fn advance(
     }
 }
 
-async fn on_blocking_pool(job: Job) -> Result<(Answer, Vec<u8>), Fault> {
-    match tokio::task::spawn_blocking(job).await {
+async fn on_blocking_pool(rq: &OwnedRequest, job: Job) -> Result<(Answer, Vec<u8>), Fault> {
+    match rq.cluster.0.service.spawn_blocking(job).await {
         Ok(end) => Ok(end),
         // The job's panic goes on here, where panics of all handlers are caught.
         Err(e) if e.is_panic() => std::panic::resume_unwind(e.into_panic()),

@@ -77,6 +77,9 @@ impl<'a> Body<'a> {
             Source::Borrowed { bytes: [], .. } => Bytes::new(),
             Source::Borrowed { bytes, arena } => {
                 let mut arena = arena.borrow_mut();
+                if arena.capacity() < bytes.len() {
+                    arena.reserve(bytes.len().max(ARENA_BLOCK));
+                }
                 arena.extend_from_slice(bytes);
                 arena.split().freeze()
             }
@@ -84,6 +87,9 @@ impl<'a> Body<'a> {
         }
     }
 }
+
+/// Bytes the arena gets at a time. A body that is kept keeps its whole block, so blocks are small.
+const ARENA_BLOCK: usize = 16 * 1024;
 
 impl fmt::Debug for Body<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -225,10 +231,26 @@ mod tests {
 
     #[test]
     fn bodies_of_one_arena_stand_side_by_side() {
-        let arena = RefCell::new(BytesMut::with_capacity(64));
+        let arena = RefCell::default();
         let one = Body::new(b"abc", &arena).share();
         let two = Body::new(b"def", &arena).share();
         assert_eq!(two.as_ptr() as usize, one.as_ptr() as usize + 3);
+    }
+
+    #[test]
+    fn a_block_is_used_again_when_nobody_keeps_its_bodies() {
+        let arena = RefCell::default();
+        let body = [7; 1000];
+        let first = Body::new(&body, &arena).share().as_ptr();
+        let places: Vec<_> = (0..100).map(|_| Body::new(&body, &arena).share().as_ptr()).collect();
+        assert!(places.contains(&first));
+    }
+
+    #[test]
+    fn a_body_larger_than_a_block_fits() {
+        let arena = RefCell::default();
+        let body = vec![7; 3 * ARENA_BLOCK];
+        assert_eq!(Body::new(&body, &arena).share(), body);
     }
 
     #[test]

@@ -1,6 +1,12 @@
 //! The finished route table.
 
-use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::Duration,
+};
 
 use due_core::{CodecError, Error, Result, RouteDef, RouteId};
 
@@ -150,11 +156,12 @@ impl Mount {
         self.cancellable
     }
 
-    /// For clients without error frames: appends the answer that stands for `fault` and says whether there is one.
+    /// For clients without error frames: appends the answer that stands for `fault` and says whether there is one. An
+    /// `errors_as` that panics, or whose value does not encode, gives none.
     pub fn answer_fault(&self, fault: &Fault, out: &mut Vec<u8>) -> bool {
         let Some(write) = &self.errors_as else { return false };
         let from = out.len();
-        let written = write(fault, out).is_ok();
+        let written = catch_unwind(AssertUnwindSafe(|| write(fault, out).is_ok())).unwrap_or(false);
         if !written {
             out.truncate(from);
         }

@@ -129,3 +129,12 @@ fn errors_as_turns_a_fault_into_an_answer_of_the_route() {
     assert!(!mount(ADD.def().id).answer_fault(&fault, &mut out));
     assert_eq!(out, b"kept [false,1001]");
 }
+
+#[test]
+fn an_errors_as_that_panics_gives_no_answer() {
+    let routes = Routes::new().route(ADD, |Msg(n): Msg<u32>| n).errors_as(ADD, |_| panic!("of the application"));
+    let shard = Shard::new(routes);
+    let mut out = b"kept".to_vec();
+    assert!(!shard.table.mounts()[0].answer_fault(&TAKEN.into(), &mut out));
+    assert_eq!(out, b"kept");
+}
