@@ -2,6 +2,7 @@
 //! KCP (with forward error correction on the way up), in every shape of frame that such a fleet may have configured.
 //!
 //! The Go programs are in `tests/interop/go`; a missing Go tool chain is a failure, not a reason to skip.
+#![allow(clippy::expect_used, reason = "a test may")]
 
 mod program;
 

@@ -1,4 +1,5 @@
 //! Programs of the workspace, built once and run as processes of their own.
+#![allow(clippy::expect_used, clippy::panic, reason = "only tests use it, and they may")]
 
 use std::{
     io::{BufRead, BufReader},
@@ -17,17 +18,17 @@ use std::{
 const START_LIMIT: Duration = Duration::from_secs(60);
 
 /// The folder of the workspace.
-pub fn workspace() -> &'static Path {
+pub(crate) fn workspace() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
 }
 
 /// Where tests may leave files: inside the target folder.
-pub fn scratch() -> &'static Path {
+pub(crate) fn scratch() -> &'static Path {
     Path::new(env!("CARGO_TARGET_TMPDIR"))
 }
 
 /// Builds the binary of `package` in the profile of the running test and says where it is.
-pub fn build(package: &str) -> PathBuf {
+pub(crate) fn build(package: &str) -> PathBuf {
     let output = Command::new(env!("CARGO"))
         .args(["build", "--quiet", "--message-format=json", "-p", package, "--profile", &profile(), "--target-dir"])
         .arg(scratch().parent().expect("the folder is inside the target folder"))
@@ -58,7 +59,7 @@ fn profile() -> String {
 
 /// A port that is free for TCP and UDP now, below those that the system hands out by itself, and never given twice by
 /// one process.
-pub fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     const FIRST: u16 = 20_000;
     const COUNT: u16 = 12_000;
     static NEXT: AtomicU16 = AtomicU16::new(0);
@@ -77,14 +78,14 @@ pub fn free_port() -> u16 {
 }
 
 /// A running program; it is killed when this is dropped.
-pub struct Running {
+pub(crate) struct Running {
     child: Child,
     lines: mpsc::Receiver<String>,
 }
 
 impl Running {
     /// Starts `program`.
-    pub fn start(program: &Path, args: &[String]) -> Running {
+    pub(crate) fn start(program: &Path, args: &[String]) -> Running {
         let mut child = Command::new(program)
             .args(args)
             .stdin(Stdio::null())
@@ -103,7 +104,7 @@ impl Running {
     }
 
     /// The first line from now on that `wanted` likes. Panics if the program ends or keeps silent.
-    pub fn line(&self, what: &str, wanted: impl Fn(&str) -> bool) -> String {
+    pub(crate) fn line(&self, what: &str, wanted: impl Fn(&str) -> bool) -> String {
         loop {
             match self.lines.recv_timeout(START_LIMIT) {
                 Ok(line) if wanted(&line) => return line,
