@@ -197,6 +197,29 @@ async fn a_shard_that_does_not_accept_leaves_the_clients_to_the_others() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn shards_on_threads_of_their_own_serve_what_they_are_dealt() {
+    for (network, at) in networks() {
+        for options in ["", "?reuseport=on"] {
+            let Bound { url, listeners } = network.bind(&url(&format!("{at}{options}")), 2).await.unwrap();
+            let (stop, stopped) = tokio::sync::watch::channel(());
+            let shards: Vec<_> =
+                listeners.into_iter().map(|listener| common::thread(listener, stopped.clone())).collect();
+            let mut clients = Vec::new();
+            for _ in 0..20 {
+                let mut client = Peer::connect(network.as_ref(), &url).await;
+                client.send(b"hello").await.unwrap();
+                clients.push(client);
+            }
+            for client in &mut clients {
+                assert_eq!(client.receive(5).await, b"hello", "{at}{options}");
+            }
+            drop(stop);
+            shards.into_iter().for_each(|shard| shard.join().unwrap());
+        }
+    }
+}
+
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn with_reuseport_each_shard_accepts_for_itself() {

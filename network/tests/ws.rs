@@ -174,6 +174,7 @@ async fn only_the_path_upgrades() {
     oracle(server.url.host(), "/ws").await.unwrap();
     let Err(tungstenite::Error::Http(answer)) = oracle(server.url.host(), "/other").await else { panic!("let in") };
     assert_eq!(answer.status().as_u16(), 404);
+    Peer::connect(&Ws, &server.url).await.send(b"hello").await.unwrap();
 }
 
 #[tokio::test]

@@ -63,7 +63,7 @@ impl Dealt {
         let mut queue = lock(queue);
         let was_full = queue.items.len() == ROOM;
         let Some(item) = queue.items.pop_front() else {
-            queue.shard = Some(cx.waker().clone());
+            remember(&mut queue.shard, cx);
             return Poll::Pending;
         };
         drop(queue);
@@ -153,7 +153,7 @@ impl Future for Dealer {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let table = self.table.clone();
         // Before anything is looked at, so that no change goes unseen.
-        *lock(&table.dealer) = Some(cx.waker().clone());
+        remember(&mut lock(&table.dealer), cx);
         loop {
             let item = match self.held.take() {
                 Some(item) => item,
@@ -181,6 +181,14 @@ fn portable((stream, address): Client) -> io::Result<(TcpStream, SocketAddr)> {
 
 fn lost(e: io::Error) -> Error {
     Error::new(Kind::Unavailable, "cannot hand a client over").because(e)
+}
+
+/// Clones the waker only if it is another one.
+fn remember(slot: &mut Option<Waker>, cx: &Context<'_>) {
+    match slot {
+        Some(waker) => waker.clone_from(cx.waker()),
+        None => *slot = Some(cx.waker().clone()),
+    }
 }
 
 /// A poisoned lock is taken too: the data is whole after every statement.

@@ -18,7 +18,8 @@ use super::{
 /// The network of `tcp://`. It has no state: settings stand in the URL.
 ///
 /// A listener registers its sockets with the runtime that polls it, so it is polled inside one tokio runtime with I/O
-/// and time enabled. `bind` starts the acceptor on the runtime that calls it.
+/// and time enabled. `bind` starts the acceptor on the runtime that calls it. The URL of what is bound has no listener's
+/// keys any more: it is the one to connect to.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Tcp;
 
@@ -28,7 +29,7 @@ impl Network for Tcp {
         without_path(url)?;
         let (url, sockets) = Sockets::bind(url, &url.query::<Listen>()?, shards, b"").await?;
         let listeners = sockets.into_iter().map(|s| Box::new(TcpListener(s)) as Box<dyn Listener>).collect();
-        Ok(Bound { url, listeners })
+        Ok(Bound { url: url.without(&["backlog", "reuseport"]), listeners })
     }
 
     async fn connect(&self, url: &Url) -> Result<Box<dyn Conn>> {

@@ -247,3 +247,15 @@ fn close_code(why: Farewell) -> u16 {
         Farewell::Policy => 1008,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An idle connection has at most 2 KB; what the runtime keeps for its socket and the caller for its session come on top.
+    #[test]
+    fn a_connection_is_small() {
+        assert!(size_of::<TcpConn>() <= 96, "{}", size_of::<TcpConn>());
+        assert!(size_of::<WsConn>() <= 192, "{}", size_of::<WsConn>());
+    }
+}

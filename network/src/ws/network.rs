@@ -24,7 +24,8 @@ use crate::tcp::{Sockets, TcpConn, socket};
 ///
 /// A connection comes out of the listener before its request head; the head is read and checked by the shard that owns
 /// it. It is there from [`Inbound::Head`](due_core::net::Inbound::Head) to [`Conn::admit`], which gives its memory
-/// back. What the listener refuses by itself is answered in `out` and comes as an error of the read.
+/// back. What the listener refuses by itself is answered in `out` and comes as an error of the read. The URL of what is
+/// bound is the one to connect to: it has the path in its place and no listener's keys.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Ws;
 
@@ -33,7 +34,7 @@ impl Network for Ws {
     async fn bind(&self, url: &Url, shards: usize) -> Result<Bound> {
         let (rules, settings) = Rules::listen(url)?;
         let (url, sockets) = Sockets::bind(url, &settings, shards, answer::BUSY).await?;
-        let rules = Arc::new(rules);
+        let (url, rules) = (rules.address(&url)?, Arc::new(rules));
         let listener = |sockets| Box::new(WsListener { sockets, rules: rules.clone() }) as Box<dyn Listener>;
         Ok(Bound { url, listeners: sockets.into_iter().map(listener).collect() })
     }

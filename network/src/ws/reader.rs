@@ -354,6 +354,21 @@ mod tests {
     }
 
     #[test]
+    fn pings_are_not_answered_into_a_full_outbox() {
+        let (mut scratch, mut out) = (Scratch::new(), Segments::default());
+        let mut reader = Reader::new(Side::Server, 4096);
+        let ping = frame(0x89, &[1; 125], Side::Server);
+        let mut answered = 0;
+        for _ in 0..2000 {
+            scratch.space()[..ping.len()].copy_from_slice(&ping);
+            let before = out.len();
+            assert_eq!(reader.feed(&mut scratch, ping.len(), &mut out).frames, 1);
+            answered += usize::from(out.len() > before);
+        }
+        assert!(out.len() < PONG_MARK + 127 && answered == PONG_MARK.div_ceil(127), "{answered}");
+    }
+
+    #[test]
     fn a_limit_counts_the_whole_message() {
         let at_limit = [frame(0x02, &[1; 4000], Side::Client), frame(0x80, &[1; 96], Side::Client)].concat();
         assert_eq!(whole(&at_limit, Side::Client), (vec![vec![1; 4096]], Stop::Hungry));

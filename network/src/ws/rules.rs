@@ -61,6 +61,16 @@ impl Rules {
         Ok((rules, settings::Listen { backlog: keys.backlog, reuseport: keys.reuseport, nodelay: keys.nodelay }))
     }
 
+    /// The URL to connect to, of one to listen at.
+    pub(crate) fn address(&self, url: &Url) -> Result<Url> {
+        let mut text = format!("{}://{}", url.scheme(), url.host());
+        escape(self.path.as_deref().unwrap_or_default(), PATH, &mut text);
+        if self.max_message != MAX_MESSAGE {
+            text.push_str(&format!("?max-message={}", self.max_message));
+        }
+        Url::parse(&text)
+    }
+
     /// Does the listener upgrade on this path?
     pub(crate) fn serves(&self, path: &str) -> bool {
         match self.path.as_deref() {
@@ -148,7 +158,7 @@ fn without_port(authority: &str) -> &str {
 
 fn target(path: &str, query: &BTreeMap<String, String>) -> String {
     let mut out = if path.is_empty() { "/".to_owned() } else { String::new() };
-    escape(path, b"/-._~!$&'()*+,;=:@", &mut out);
+    escape(path, PATH, &mut out);
     for (i, (key, value)) in query.iter().enumerate() {
         out.push(if i == 0 { '?' } else { '&' });
         escape(key, b"-._~", &mut out);
@@ -157,6 +167,9 @@ fn target(path: &str, query: &BTreeMap<String, String>) -> String {
     }
     out
 }
+
+/// What stands in a path as it is, beside letters and digits.
+const PATH: &[u8] = b"/-._~!$&'()*+,;=:@";
 
 fn escape(text: &str, kept: &[u8], out: &mut String) {
     for byte in text.bytes() {
@@ -214,6 +227,9 @@ mod tests {
         ] {
             assert_eq!(rules(url).serves(path), served, "{url} {path}");
         }
+        let address = |url: &str| rules(url).address(&Url::parse(url).unwrap()).unwrap().to_string();
+        assert_eq!(address("ws://h:1?path=/w%20s&origins=*&backlog=3"), "ws://h:1/w s");
+        assert_eq!(address("ws://h:1?max-message=1KiB&reuseport=on"), "ws://h:1?max-message=1024");
         assert!(Rules::listen(&Url::parse("ws://h:1?path=ws").unwrap()).is_err());
         assert!(Rules::listen(&Url::parse("ws://h:1/a?path=/b").unwrap()).is_err());
         assert!(Rules::listen(&Url::parse("ws://h:1?pat=/b").unwrap()).is_err());

@@ -57,14 +57,14 @@ impl Echo {
     pub async fn checked(network: &dyn Network, at: &str, check: Check) -> Self {
         let Bound { url, mut listeners } = network.bind(&Url::parse(at).unwrap(), 1).await.unwrap();
         let listener = Arc::new(Mutex::new(listeners.pop().unwrap()));
-        let (log, seen) = watch::channel(Log::default());
-        let mut shard = Shard { conns: BTreeMap::new(), next: 0, log, check, scratch: Scratch::new() };
+        let mut shard = Shard::new(check);
+        let log = shard.log.subscribe();
         let polled = listener.clone();
         let task = tokio::spawn(poll_fn(move |cx| {
             shard.turn(cx, &mut polled.lock().unwrap());
             Poll::Pending
         }));
-        Self { url, log: seen, listener, task }
+        Self { url, log, listener, task }
     }
 
     /// Waits until the log is so, and returns it.
@@ -83,6 +83,21 @@ impl Drop for Echo {
     }
 }
 
+/// A shard on a thread with a runtime of its own, until the sender of `stop` is dropped.
+pub fn thread(mut listener: Box<dyn Listener>, mut stop: watch::Receiver<()>) -> std::thread::JoinHandle<()> {
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let mut shard = Shard::new(|_| Verdict::Accept);
+        let drive = poll_fn(move |cx| {
+            shard.turn(cx, &mut listener);
+            Poll::<()>::Pending
+        });
+        runtime.block_on(async {
+            tokio::select! { () = drive => {} _ = stop.changed() => {} }
+        });
+    })
+}
+
 struct Shard {
     conns: BTreeMap<usize, Slot>,
     next: usize,
@@ -98,6 +113,11 @@ struct Slot {
 }
 
 impl Shard {
+    fn new(check: Check) -> Self {
+        let log = watch::Sender::new(Log::default());
+        Self { conns: BTreeMap::new(), next: 0, log, check, scratch: Scratch::new() }
+    }
+
     fn turn(&mut self, cx: &mut Context<'_>, listener: &mut Box<dyn Listener>) {
         while let Poll::Ready(accepted) = listener.poll_accept(cx) {
             match accepted {
