@@ -123,6 +123,14 @@ impl Url {
         parts.query.retain(|k, _| !keys.contains(&k.as_str()));
         Self(Arc::new(parts))
     }
+
+    /// The same address with none but the given query keys.
+    #[must_use]
+    pub fn only(&self, keys: &[&str]) -> Self {
+        let mut parts = Parts::clone(&self.0);
+        parts.query.retain(|k, _| keys.contains(&k.as_str()));
+        Self(Arc::new(parts))
+    }
 }
 
 impl FromStr for Url {

@@ -1,0 +1,222 @@
+//! How a gate finds its nodes: the registry says who there is, links and route tables follow.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use due_core::{
+    Error, InstanceId, Kind, Owner, Result, Url,
+    locate::Event,
+    registry::{Instance, Watch},
+    transport::{Dialer, Transport},
+};
+use tokio::{sync::oneshot, task::JoinHandle};
+
+use crate::{
+    gate::{members::Up, shard::GateSelf},
+    link::{NodeOrder, NodeTable, end::Side},
+    shard::{driver::Shard, inbox::Inbox},
+};
+
+/// A node of the gate's own process and shards: called, not sent to.
+#[derive(Clone)]
+pub(crate) struct Near {
+    pub(crate) owner: Owner,
+    pub(crate) name: String,
+    pub(crate) index: u8,
+    pub(crate) table: Arc<NodeTable>,
+}
+
+/// What a gate needs to find its nodes.
+pub(crate) struct Finder {
+    pub(crate) gate: Arc<GateSelf>,
+    pub(crate) index: u8,
+    pub(crate) shards: Vec<(u16, Arc<Inbox>)>,
+    pub(crate) near: Vec<Near>,
+    pub(crate) transport: Arc<dyn Transport>,
+}
+
+/// First and longest pause between two tries to connect.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+impl Finder {
+    /// Follows the registry for ever. `first` is told when the nodes of the first view are linked or have failed once.
+    pub(crate) async fn run(self, mut watch: Watch, first: oneshot::Sender<()>) {
+        let finder = Arc::new(self);
+        let mut keepers: HashMap<InstanceId, (Owner, Vec<JoinHandle<()>>)> = HashMap::new();
+        let mut first = Some(first);
+        let mut view = watch.view();
+        loop {
+            let mut linked = Vec::new();
+            for member in view.members.iter() {
+                let owner = member.owner();
+                if keepers.get(&member.id).is_none_or(|(known, _)| *known != owner) {
+                    let (keeper, up) = finder.keep(member);
+                    linked.extend(up);
+                    if let Some((_, old)) = keepers.insert(member.id.clone(), (owner, keeper)) {
+                        old.iter().for_each(JoinHandle::abort);
+                    }
+                }
+            }
+            if let Some(first) = first.take() {
+                for up in linked {
+                    let _ = tokio::time::timeout(PAUSE.1, up).await;
+                }
+                finder.show(&view.members);
+                let _ = first.send(());
+            } else {
+                finder.show(&view.members);
+            }
+            // A node that is not listed keeps its links as long as they live; without, nobody tries to make new ones.
+            keepers.retain(|id, (_, tasks)| {
+                let listed = view.members.iter().any(|m| m.id == *id);
+                if !listed {
+                    tasks.iter().for_each(JoinHandle::abort);
+                }
+                listed
+            });
+            view = watch.changed().await;
+        }
+    }
+
+    /// Starts keeping the links of all shards to a node; the receivers tell when each is up for the first time.
+    fn keep(self: &Arc<Self>, member: &Instance) -> (Vec<JoinHandle<()>>, Vec<oneshot::Receiver<()>>) {
+        if let Some(near) = self.near.iter().find(|n| n.owner == member.owner()) {
+            for (_, inbox) in &self.shards {
+                let (near, gate) = (near.clone(), self.index);
+                inbox.run(move |shard| shard.join_near(gate, near));
+            }
+            return (Vec::new(), Vec::new());
+        }
+        let mut tasks = Vec::new();
+        let mut ups = Vec::new();
+        for (number, inbox) in self.shards.clone() {
+            let (tx, up) = oneshot::channel();
+            ups.push(up);
+            let (finder, member) = (self.clone(), member.clone());
+            tasks.push(tokio::spawn(async move { finder.keep_link(number, &inbox, &member, tx).await }));
+        }
+        (tasks, ups)
+    }
+
+    async fn keep_link(&self, number: u16, inbox: &Arc<Inbox>, member: &Instance, up: oneshot::Sender<()>) {
+        let mut up = Some(up);
+        let mut pause = PAUSE.0;
+        loop {
+            match self.link(number, inbox, member).await {
+                Ok(closed) => {
+                    up.take().map(|up| up.send(()));
+                    pause = PAUSE.0;
+                    let _ = closed.await;
+                }
+                Err(e) => {
+                    up.take().map(|up| up.send(()));
+                    tracing::warn!(node = %member.id, error = %e, "no link to a node; trying again");
+                    pause = (pause * 2).min(PAUSE.1);
+                }
+            }
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// Connects one shard to a node and takes its routes in; gives a receiver that ends with the link.
+    async fn link(&self, number: u16, inbox: &Arc<Inbox>, member: &Instance) -> Result<oneshot::Receiver<()>> {
+        let endpoint = member.endpoints.first().ok_or_else(|| Error::new(Kind::Unavailable, "no endpoint"))?;
+        let (url, owner) = (Url::parse(endpoint)?, member.owner());
+        let dialer = Dialer { owner: self.gate.owner.clone(), shard: number };
+        let link = self.transport.connect(&url, dialer, &owner).await?;
+        let (alive, closed) = oneshot::channel();
+        let (ask, answer) = oneshot::channel();
+        let (placed, place) = oneshot::channel();
+        let (gate, name) = (self.index, member.name.clone());
+        let side = Side::Gate { gate, node: owner.clone(), name: name.clone(), member: None };
+        inbox.run(move |shard| {
+            let number = shard.add_link(link, side);
+            shard.link_alive(number, alive);
+            shard.link_ask(number, 0, NodeOrder::TABLE, &[], Some(ask));
+            let _ = placed.send(number);
+        });
+        let gone = || Error::from(Kind::Unavailable);
+        let table = NodeTable::decode(&answer.await.map_err(|_| gone())??)?;
+        let number = place.await.map_err(|_| gone())?;
+        let (done, joined) = oneshot::channel();
+        inbox.run(move |shard| {
+            shard.join_far(gate, number, (owner, &name), Arc::new(table));
+            let _ = done.send(());
+        });
+        joined.await.map_err(|_| gone())?;
+        Ok(closed)
+    }
+
+    /// Tells all shards the states and weights of the nodes.
+    fn show(&self, members: &Arc<[Instance]>) {
+        for (_, inbox) in &self.shards {
+            let (members, gate) = (members.clone(), self.index);
+            inbox.run(move |shard| shard.show_members(gate, &members));
+        }
+    }
+
+    /// Follows the locator's feed: a user that logs in elsewhere leaves here.
+    pub(crate) async fn follow_logins(gate: Arc<GateSelf>, index: u8, inbox: Arc<Inbox>) {
+        loop {
+            let mut feed = match gate.locator.watch().await {
+                Ok(feed) => feed,
+                Err(e) => {
+                    tracing::warn!(error = %e, "the locator cannot be watched; trying again");
+                    tokio::time::sleep(PAUSE.1).await;
+                    continue;
+                }
+            };
+            loop {
+                match feed.next().await {
+                    Event::Change(change) => {
+                        inbox.run(move |shard| shard.bound_elsewhere(index, &change));
+                    }
+                    Event::Gap => tracing::warn!("the locator's feed has a gap"),
+                }
+            }
+        }
+    }
+}
+
+impl Shard {
+    fn join_near(&mut self, g: u8, near: Near) {
+        let Some(gate) = self.gates.get_mut(usize::from(g)) else { return };
+        let member = gate.members.join(near.owner, &near.name, Up::Here(near.index), near.table);
+        let Some(node) = self.nodes.get_mut(usize::from(near.index)) else { return };
+        if node.member_of.len() <= usize::from(g) {
+            node.member_of.resize(usize::from(g) + 1, None);
+        }
+        if let Some(slot) = node.member_of.get_mut(usize::from(g)) {
+            *slot = Some(member);
+        }
+    }
+
+    fn join_far(&mut self, g: u8, link: u32, node: (Owner, &str), table: Arc<NodeTable>) {
+        if !self.links.contains(link as usize) {
+            return;
+        }
+        let Some(gate) = self.gates.get_mut(usize::from(g)) else { return };
+        let unfit: Vec<_> = gate
+            .listeners
+            .iter()
+            .flat_map(|l| table.routes.iter().filter(|r| !r.internal && !l.dialect.fits(r.id)).map(|r| (&l.url, r)))
+            .collect();
+        for (url, route) in unfit {
+            tracing::warn!(route = route.name, id = route.id, listener = %url, "the listener is too narrow for a route");
+        }
+        let member = gate.members.join(node.0, node.1, Up::Link(link), table);
+        self.link_member(link, member);
+    }
+
+    fn show_members(&mut self, g: u8, members: &[Instance]) {
+        let Some(gate) = self.gates.get_mut(usize::from(g)) else { return };
+        let known: Vec<(u16, Owner)> = gate.members.iter().map(|(i, m)| (i, m.owner.clone())).collect();
+        for (i, owner) in known {
+            let listed = members.iter().find(|m| m.owner() == owner);
+            let Some(member) = gate.members.get_mut(i) else { continue };
+            member.listed = listed.is_some();
+            if let Some(instance) = listed {
+                (member.state, member.weight) = (instance.state, instance.weight);
+            }
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! Applications: parts put together, started and stopped.
+
+mod connect;
+mod part;
+mod running;
+mod shards;
+mod start;
+mod topics;
+
+pub use part::{App, Part};
+pub use running::Running;
+pub use shards::Shards;

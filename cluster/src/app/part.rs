@@ -1,0 +1,159 @@
+//! The application as its author describes it.
+
+use std::fmt;
+
+use due_core::{Drivers, Result};
+
+use super::{Running, Shards, start};
+use crate::{gate::Gate, node::Node};
+
+/// Something an application is made of.
+pub trait Part {
+    /// Puts itself into the application.
+    fn add_to(self, app: &mut App);
+}
+
+/// A due application: parts, backends, and how they run.
+///
+/// Without URLs everything is in memory and in this process. `App::new` never looks at the command line or the
+/// environment.
+pub struct App {
+    pub(crate) drivers: Drivers,
+    pub(crate) shards: Shards,
+    pub(crate) shared: bool,
+    pub(crate) gates: Vec<Gate>,
+    pub(crate) nodes: Vec<Node>,
+    #[cfg(feature = "http")]
+    pub(crate) https: Vec<crate::http::Http>,
+    pub(crate) urls: Urls,
+    /// Hooks and weights of the nodes once they are described.
+    pub(crate) hooks: Vec<start::Hooks>,
+}
+
+/// The URLs of the backends.
+#[derive(Clone, Debug)]
+pub(crate) struct Urls {
+    pub(crate) registry: String,
+    pub(crate) locator: String,
+    pub(crate) eventbus: String,
+    pub(crate) config: String,
+    pub(crate) lock: String,
+    pub(crate) cache: String,
+    pub(crate) transport: String,
+}
+
+impl Default for Urls {
+    fn default() -> Self {
+        let memory = || "memory://".to_owned();
+        Self {
+            registry: memory(),
+            locator: memory(),
+            eventbus: memory(),
+            config: memory(),
+            lock: memory(),
+            cache: memory(),
+            transport: memory(),
+        }
+    }
+}
+
+macro_rules! url {
+    ($($(#[$doc:meta])* $name:ident)*) => {$(
+        $(#[$doc])*
+        #[must_use]
+        pub fn $name(mut self, url: impl Into<String>) -> Self {
+            self.urls.$name = url.into();
+            self
+        }
+    )*};
+}
+
+impl App {
+    /// An application with these backends compiled in.
+    pub fn new(drivers: Drivers) -> Self {
+        Self {
+            drivers,
+            shards: Shards::PerCore,
+            shared: false,
+            gates: Vec::new(),
+            nodes: Vec::new(),
+            #[cfg(feature = "http")]
+            https: Vec::new(),
+            urls: Urls::default(),
+            hooks: Vec::new(),
+        }
+    }
+
+    /// Adds a part.
+    #[must_use]
+    pub fn with(mut self, part: impl Part) -> Self {
+        part.add_to(&mut self);
+        self
+    }
+
+    /// Where the shards run.
+    #[must_use]
+    pub fn shards(mut self, shards: Shards) -> Self {
+        self.shards = shards;
+        self
+    }
+
+    /// Puts gate and node on the same shards: a handler runs on its connection's thread, without a hop. Right for
+    /// handlers that never take long; a slow one holds the connections of its shard.
+    #[must_use]
+    pub fn shared_shards(mut self) -> Self {
+        self.shared = true;
+        self
+    }
+
+    url! {
+        /// Who is alive: `memory://` by default.
+        registry
+        /// Who is bound where.
+        locator
+        /// Events.
+        eventbus
+        /// Live settings.
+        config
+        /// Locks.
+        lock
+        /// Caches.
+        cache
+        /// Links between servers.
+        transport
+    }
+
+    /// Runs until SIGINT or SIGTERM, then stops within 30 s.
+    pub async fn run(self) -> Result<()> {
+        let running = self.start().await?;
+        super::running::signal().await?;
+        running.stop(super::running::STOP_LIMIT).await
+    }
+
+    /// Starts and returns when all listeners accept. Takes no signals: for embedding and tests. Call it inside a tokio
+    /// runtime; backends, HTTP and blocking handlers run there.
+    ///
+    /// Errors name what is wrong and where: a busy port, two routes of one number, a route that a listener is too
+    /// narrow for, an unknown URL scheme.
+    pub async fn start(self) -> Result<Running> {
+        start::start(self).await
+    }
+}
+
+impl Part for Gate {
+    fn add_to(self, app: &mut App) {
+        app.gates.push(self);
+    }
+}
+
+impl Part for Node {
+    fn add_to(self, app: &mut App) {
+        app.nodes.push(self);
+    }
+}
+
+impl fmt::Debug for App {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("App").field("gates", &self.gates).field("nodes", &self.nodes).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,182 @@
+//! An application that runs.
+
+use std::{fmt, sync::Arc, sync::atomic::Ordering, time::Duration};
+
+use due_core::{
+    Error, Kind, Result, Url,
+    registry::{Registration, State},
+    transport::Listening,
+};
+use tokio::{sync::oneshot, task::JoinHandle, time::Instant};
+
+use super::shards::RunningShard;
+use crate::{
+    cluster::Cluster,
+    fault::Fault,
+    gate::shard::GateSelf,
+    shard::{driver::Shard, watchdog::Watchdog},
+    stat::Snapshot,
+};
+
+/// How long [`super::App::run`] gives its parts to stop.
+pub(crate) const STOP_LIMIT: Duration = Duration::from_secs(30);
+
+/// A hook that runs before a part stops.
+pub(crate) type Stopping =
+    Box<dyn FnOnce(Cluster) -> std::pin::Pin<Box<dyn Future<Output = Result<(), Fault>> + Send>> + Send>;
+
+/// A started application. Dropped, it ends without draining.
+pub struct Running {
+    pub(crate) cluster: Cluster,
+    pub(crate) urls: Vec<(String, Url)>,
+    pub(crate) gates: Vec<Arc<GateSelf>>,
+    pub(crate) shards: Vec<RunningShard>,
+    pub(crate) registrations: Vec<Registration>,
+    pub(crate) stopping: Vec<Stopping>,
+    pub(crate) tasks: Tasks,
+    pub(crate) listening: Vec<Listening>,
+    pub(crate) watchdog: Option<Watchdog>,
+}
+
+/// Tasks that end with the application.
+#[derive(Default)]
+pub(crate) struct Tasks(pub(crate) Vec<JoinHandle<()>>);
+
+impl Drop for Tasks {
+    fn drop(&mut self) {
+        self.0.iter().for_each(JoinHandle::abort);
+    }
+}
+
+impl Running {
+    /// The way to sessions, users and backends.
+    pub fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
+    /// The addresses of all listeners by part name, with their real ports.
+    pub fn urls(&self) -> &[(String, Url)] {
+        &self.urls
+    }
+
+    /// The address of the first listener of a part, or of the one with this scheme (`gate:ws`).
+    pub fn url(&self, part: &str) -> Option<&Url> {
+        let (name, scheme) = part.split_once(':').map_or((part, None), |(n, s)| (n, Some(s)));
+        self.urls.iter().find(|(n, u)| n == name && scheme.is_none_or(|s| u.scheme() == s)).map(|(_, u)| u)
+    }
+
+    /// What the process has counted so far.
+    pub async fn snapshot(&self) -> Snapshot {
+        let mut all = Snapshot::default();
+        for shard in &self.shards {
+            let (tx, rx) = oneshot::channel();
+            shard.inbox.run(move |shard| drop(tx.send(shard.snapshot())));
+            if let Ok(part) = rx.await {
+                all.merge(part);
+            }
+        }
+        all
+    }
+
+    /// Stops: no new users, nodes' hooks, clients told and closed after what is queued for them, then deregistered. What
+    /// is left at the deadline is cut, and the error says what that was.
+    pub async fn stop(mut self, deadline: Duration) -> Result<()> {
+        let until = Instant::now() + deadline;
+        for registration in &self.registrations {
+            let _ = registration.update(|instance| instance.state = State::Hang);
+        }
+        for gate in &self.gates {
+            gate.draining.store(true, Ordering::Relaxed);
+        }
+        let mut left = Vec::new();
+        for hook in std::mem::take(&mut self.stopping) {
+            match tokio::time::timeout_at(until, hook(self.cluster.clone())).await {
+                Ok(Ok(())) => {}
+                Ok(Err(fault)) => tracing::warn!(?fault, "a stopping hook failed"),
+                Err(_) => left.push("a stopping hook".to_owned()),
+            }
+        }
+        self.everywhere(|shard| (0..shard.gates.len()).for_each(|g| shard.close_listeners(g as u8)));
+        self.everywhere(|shard| (0..shard.gates.len()).for_each(|g| shard.drain_clients(g as u8)));
+        let clients = self.wait_for_clients(until).await;
+        if clients > 0 {
+            left.push(format!("{clients} connections"));
+        }
+        for registration in std::mem::take(&mut self.registrations) {
+            if tokio::time::timeout_at(until, registration.close()).await.is_err() {
+                left.push("a registration".to_owned());
+            }
+        }
+        self.shards.iter().for_each(RunningShard::stop);
+        for shard in &mut self.shards {
+            shard.ended().await;
+        }
+        match left.is_empty() {
+            true => Ok(()),
+            false => Err(Error::new(Kind::Timeout, "stopped at the deadline").context("left", left.join(", "))),
+        }
+    }
+
+    fn everywhere(&self, work: impl Fn(&mut Shard) + Clone + Send + 'static) {
+        for shard in &self.shards {
+            shard.inbox.run(work.clone());
+        }
+    }
+
+    /// Connections that are left when all have ended or the time is over.
+    async fn wait_for_clients(&self, until: Instant) -> usize {
+        loop {
+            let counts = self.gates.iter().flat_map(|g| g.connections.iter());
+            let left: usize = counts.map(|n| n.load(Ordering::Relaxed)).sum();
+            if left == 0 || Instant::now() >= until {
+                return left;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+impl Shard {
+    fn snapshot(&self) -> Snapshot {
+        let mut all = Snapshot::default();
+        for gate in &self.gates {
+            let name = gate.own.part.name.clone();
+            all.gates.entry(name.clone()).or_default().add(&gate.counters);
+            *all.connections.entry(name).or_default() += gate.clients.len() as u64;
+        }
+        for node in &self.nodes {
+            let name = node.shared.own.name.clone();
+            *all.sessions.entry(name.clone()).or_default() += node.sessions.len() as u64;
+            for (mount, counters) in node.shared.table.mounts().iter().zip(&node.counters) {
+                all.routes.insert((name.clone(), mount.def().name.to_owned()), counters.clone());
+            }
+        }
+        let mut counters = self.counters;
+        counters.held = self.pulse.held();
+        all.shards.push(counters);
+        all.held_by = self.pulse.named();
+        all
+    }
+}
+
+impl fmt::Debug for Running {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Running").field("urls", &self.urls).finish_non_exhaustive()
+    }
+}
+
+/// Waits for SIGINT or SIGTERM.
+pub(crate) async fn signal() -> Result<()> {
+    let failed = |e: std::io::Error| Error::new(Kind::Internal, "signals cannot be taken").because(e);
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+        tokio::select! {
+            ended = tokio::signal::ctrl_c() => ended.map_err(failed),
+            _ = terminate.recv() => Ok(()),
+        }
+    }
+    #[cfg(not(unix))]
+    tokio::signal::ctrl_c().await.map_err(failed)
+}

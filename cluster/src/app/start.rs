@@ -1,0 +1,429 @@
+//! Starting an application, step by step.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, OnceLock,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize},
+    },
+    time::Duration,
+};
+
+use due_core::{
+    Error, Incarnation, Kind, Owner, Result, SessionId, Url,
+    registry::{Instance, InstanceKind, Registration, Registry, State},
+    transport::{Acceptor, Dialer, Link, Listening, Transport},
+};
+use tokio::{runtime::Handle, sync::oneshot};
+
+use super::{
+    App, Shards,
+    connect::{Finder, Near},
+    running::{Running, Tasks},
+    shards::{Layout, RunningShard, Seat},
+};
+use crate::{
+    cluster::{Backends, Cluster, Inner, Reach},
+    gate::{
+        ListenerSettings,
+        shard::{GateSelf, GateShard, ListenerEnd},
+        users::Users,
+    },
+    link::{NodeTable, Opened, TableRoute, end::Side},
+    node::{Node, Order, part::NodeShared, shard::NodeShard},
+    session::{Made, NodeSelf, Session},
+    shard::{
+        driver::Setup,
+        inbox::{Inbox, SessionKey},
+        watchdog::Watchdog,
+    },
+};
+
+/// How long the first look at the nodes may take.
+const FIRST_VIEW: Duration = Duration::from_secs(10);
+
+pub(crate) async fn start(mut app: App) -> Result<Running> {
+    let serial = app.nodes.iter().any(|n| n.order == Order::Node);
+    let roles = (!app.gates.is_empty(), !app.nodes.is_empty());
+    let layout = Layout::new(app.shards, roles, app.shared, serial);
+    let shared = layout.gates == layout.nodes && !layout.gates.is_empty();
+    let seats: Vec<Seat> = (0..layout.count).map(Seat::new).collect();
+    let (registry, transport, backends) = open(&app).await?;
+
+    let nodes: Vec<Arc<NodeShared>> = std::mem::take(&mut app.nodes)
+        .into_iter()
+        .map(|n| describe(n, &backends))
+        .collect::<Result<Vec<_>>>()?
+        .into_iter()
+        .map(|d| {
+            app.hooks.push(d.1);
+            d.0
+        })
+        .collect();
+    let gates: Vec<Arc<GateSelf>> = app.gates.iter().map(|g| gate_self(g, &backends, &layout, &seats)).collect();
+    let listeners = listeners(&app, &nodes)?;
+    let cluster = Cluster(Arc::new(Inner {
+        backends,
+        gates: Mutex::new(near_gates(shared, &gates, &layout, &seats)),
+        nodes: layout.nodes.iter().filter_map(|i| seats.get(usize::from(*i))).map(|s| s.inbox.clone()).collect(),
+        service: Handle::current(),
+    }));
+    let shards = run_shards(&app, &layout, &seats, (&gates, &nodes), &cluster)?;
+    let names: Vec<Arc<NodeShared>> = nodes.clone();
+    let watchdog = (app.shards != Shards::Inline)
+        .then(|| Watchdog::start(seats.iter().map(|s| s.pulse.clone()).collect(), move |id| route_name(&names, id)));
+    let mut running = Running {
+        cluster,
+        urls: Vec::new(),
+        gates: gates.clone(),
+        shards,
+        registrations: Vec::new(),
+        stopping: Vec::new(),
+        tasks: Tasks::default(),
+        listening: Vec::new(),
+        watchdog,
+    };
+    let inboxes = |numbers: &[u16]| -> Vec<(u16, Arc<Inbox>)> {
+        numbers.iter().filter_map(|n| Some((*n, seats.get(usize::from(*n))?.inbox.clone()))).collect()
+    };
+    start_nodes(&mut running, &app, &nodes, (&registry, &transport), inboxes(&layout.nodes)).await?;
+    run_hooks(&mut running, &mut app).await?;
+    let near = if shared { near_nodes(&nodes) } else { Vec::new() };
+    let mut registered: Vec<Registration> = Vec::new();
+    for (index, gate) in gates.iter().enumerate() {
+        let finder = Finder {
+            gate: gate.clone(),
+            index: index as u8,
+            shards: inboxes(&layout.gates),
+            near: near.clone(),
+            transport: transport.clone(),
+        };
+        find_nodes(&mut running, &registry, finder, nodes.len()).await?;
+    }
+    bind(&mut running, &app, &gates, listeners, inboxes(&layout.gates)).await?;
+    for gate in &gates {
+        let instance = instance(InstanceKind::Gate, &gate.owner, &gate.part.name);
+        registered.push(registry.register(instance).await?);
+    }
+    running.registrations.splice(0..0, registered);
+    start_topics(&mut running, &nodes, inboxes(&layout.nodes)).await?;
+    #[cfg(feature = "http")]
+    for http in std::mem::take(&mut app.https) {
+        let (name, url, task) = http.start(running.cluster.clone()).await?;
+        running.urls.push((name, url));
+        running.tasks.0.push(task);
+    }
+    Ok(running)
+}
+
+async fn open(app: &App) -> Result<(Arc<dyn Registry>, Arc<dyn Transport>, Backends)> {
+    let (drivers, urls) = (&app.drivers, &app.urls);
+    let registry = drivers.registry.open(&Url::parse(&urls.registry)?).await?;
+    let transport = drivers.transport.open(&Url::parse(&urls.transport)?).await?;
+    let backends = Backends {
+        locator: drivers.locator.open(&Url::parse(&urls.locator)?).await?,
+        bus: drivers.eventbus.open(&Url::parse(&urls.eventbus)?).await?,
+        config: drivers.config.open(&Url::parse(&urls.config)?).await?,
+        lock: drivers.lock.open(&Url::parse(&urls.lock)?).await?,
+        cache: drivers.cache.open(&Url::parse(&urls.cache)?).await?,
+    };
+    Ok((registry, transport, backends))
+}
+
+fn owner(id: Option<&String>, name: &str) -> Owner {
+    let made_up = || format!("{name}-{:08x}", rand::random::<u32>());
+    Owner { id: id.cloned().unwrap_or_else(made_up).into(), incarnation: Incarnation::random() }
+}
+
+fn instance(kind: InstanceKind, owner: &Owner, name: &str) -> Instance {
+    let mut instance = Instance::new(kind, owner.id.clone(), name);
+    instance.incarnation = owner.incarnation;
+    instance.state = State::Work;
+    instance
+}
+
+/// The hooks of a node.
+pub(crate) type Hooks = (Vec<super::running::Stopping>, Vec<super::running::Stopping>, u32);
+
+fn describe(node: Node, backends: &Backends) -> Result<(Arc<NodeShared>, Hooks)> {
+    let table = node.routes.build().map_err(|e| e.context("node", &node.name))?;
+    let routes = table.routes().map(|m| TableRoute {
+        id: m.def().id.0,
+        name: m.def().name.to_owned(),
+        stateful: m.def().flags.stateful,
+        authorized: m.def().flags.authorized,
+        internal: m.def().flags.internal,
+        answers: m.answers(),
+    });
+    let encoded =
+        NodeTable { routes: routes.collect(), fallback: table.fallback().is_some(), events: table.has_events() };
+    let own =
+        NodeSelf { owner: owner(node.id.as_ref(), &node.name), name: node.name, locator: backends.locator.clone() };
+    let shared = NodeShared {
+        own: Arc::new(own),
+        table,
+        encoded: Arc::new(encoded),
+        order: node.order,
+        deadline: node.deadline,
+    };
+    Ok((Arc::new(shared), (node.started, node.stopping, node.weight)))
+}
+
+fn gate_self(part: &crate::gate::Gate, backends: &Backends, layout: &Layout, seats: &[Seat]) -> Arc<GateSelf> {
+    let shards = OnceLock::new();
+    let all = layout.gates.iter().filter_map(|n| Some((*n, seats.get(usize::from(*n))?.inbox.clone())));
+    let _ = shards.set(all.collect());
+    Arc::new(GateSelf {
+        owner: owner(part.id.as_ref(), &part.name),
+        locator: backends.locator.clone(),
+        users: Users::default(),
+        cids: AtomicU64::new(0),
+        connections: part.listen.iter().map(|_| AtomicUsize::new(0)).collect(),
+        draining: AtomicBool::new(false),
+        shards,
+        part: part.clone(),
+    })
+}
+
+fn near_gates(shared: bool, gates: &[Arc<GateSelf>], layout: &Layout, seats: &[Seat]) -> BTreeMap<Owner, Vec<Reach>> {
+    let inbox = layout.gates.first().and_then(|n| seats.get(usize::from(*n))).map(|s| s.inbox.clone());
+    let reach = |gate: usize| Some(vec![Reach::Here { inbox: inbox.clone()?, gate: gate as u8 }]);
+    match shared || layout.nodes.is_empty() {
+        true => gates.iter().enumerate().filter_map(|(i, g)| Some((g.owner.clone(), reach(i)?))).collect(),
+        false => BTreeMap::new(),
+    }
+}
+
+fn near_nodes(nodes: &[Arc<NodeShared>]) -> Vec<Near> {
+    let near = |(index, node): (usize, &Arc<NodeShared>)| Near {
+        owner: node.own.owner.clone(),
+        name: node.own.name.clone(),
+        index: index as u8,
+        table: node.encoded.clone(),
+    };
+    nodes.iter().enumerate().map(near).collect()
+}
+
+fn route_name(nodes: &[Arc<NodeShared>], id: i32) -> String {
+    let id = due_core::RouteId(id);
+    let named = nodes.iter().find_map(|n| n.table.mount(n.table.find(id)?).map(|m| m.def().name));
+    named.map_or_else(|| format!("route {id}"), str::to_owned)
+}
+
+/// A listener that is described but not bound: gate, settings, dialect, address.
+type Described = (usize, ListenerSettings, due_protocol::due::Dialect, Url);
+
+/// Reads the listeners' URLs and refuses a route that one of them is too narrow for.
+fn listeners(app: &App, nodes: &[Arc<NodeShared>]) -> Result<Vec<Described>> {
+    let mut all = Vec::new();
+    for (index, gate) in app.gates.iter().enumerate() {
+        for text in &gate.listen {
+            let url = Url::parse(text)?;
+            let (settings, dialect, network) = ListenerSettings::read(&url)?;
+            let routes = nodes.iter().flat_map(|n| n.encoded.routes.iter());
+            if let Some(route) = routes.filter(|r| !r.internal).find(|r| !dialect.fits(r.id)) {
+                return Err(Error::config(format!(
+                    "route `{}` has the number {}, which does not fit the {} route bytes of the listener {url}: give it a \
+                     smaller number or the listener a larger route-bytes",
+                    route.name,
+                    route.id,
+                    dialect.settings().route_bytes
+                )));
+            }
+            all.push((index, settings, dialect, network));
+        }
+    }
+    Ok(all)
+}
+
+fn run_shards(
+    app: &App,
+    layout: &Layout,
+    seats: &[Seat],
+    parts: (&[Arc<GateSelf>], &[Arc<NodeShared>]),
+    cluster: &Cluster,
+) -> Result<Vec<RunningShard>> {
+    let mut all = Vec::new();
+    for (number, seat) in seats.iter().enumerate() {
+        let number = number as u16;
+        let gates = parts.0.iter().filter(|_| layout.gates.contains(&number)).enumerate();
+        let nodes = parts.1.iter().filter(|_| layout.nodes.contains(&number)).enumerate();
+        let setup = Setup {
+            number,
+            service: Handle::current(),
+            gates: gates.map(|(i, gate)| GateShard::new(gate.clone(), i as u8)).collect(),
+            nodes: nodes
+                .map(|(i, node)| {
+                    let nobody = nobody(node, &seat.inbox, i as u8);
+                    NodeShard::new(node.clone(), i as u8, cluster.clone(), nobody)
+                })
+                .collect(),
+            sweep: sweep(app)?,
+            ready: seat.ready.clone(),
+            inbox: seat.inbox.clone(),
+            pulse: seat.pulse.clone(),
+        };
+        all.push(RunningShard::start(setup, app.shards == Shards::Inline)?);
+    }
+    Ok(all)
+}
+
+/// Clients are looked at once a second, more often where a listener's times are shorter than that.
+fn sweep(app: &App) -> Result<Duration> {
+    let mut shortest = Duration::from_secs(4);
+    for text in app.gates.iter().flat_map(|g| &g.listen) {
+        let (settings, ..) = ListenerSettings::read(&Url::parse(text)?)?;
+        let times = [settings.heartbeat, settings.authorize, settings.slow_after, settings.open_frame];
+        shortest = times.into_iter().filter(|t| !t.is_zero()).min().unwrap_or(shortest).min(shortest);
+    }
+    Ok((shortest / 4).clamp(Duration::from_millis(10), Duration::from_secs(1)))
+}
+
+/// A session that is over: stands where a handler has none.
+fn nobody(node: &NodeShared, home: &Arc<Inbox>, index: u8) -> Session {
+    let opened = Opened {
+        session: SessionId(0),
+        cid: 0,
+        peer: std::net::SocketAddr::from(([0, 0, 0, 0], 0)),
+        user: None,
+        labels: Vec::new(),
+    };
+    let session = Session::new(Made {
+        opened,
+        gate: node.own.owner.clone(),
+        gate_shard: 0,
+        lane: 0,
+        key: SessionKey { node: index, slot: u32::MAX, generation: 0 },
+        home: home.clone(),
+        node: node.own.clone(),
+    });
+    session.0.closed.store(true, std::sync::atomic::Ordering::Release);
+    session
+}
+
+/// Gives new links to the node's shards in turn of the gates' shards.
+struct Hand {
+    node: u8,
+    shards: Vec<(u16, Arc<Inbox>)>,
+    cluster: Cluster,
+}
+
+impl Acceptor for Hand {
+    fn accept(&self, from: Dialer, link: Box<dyn Link>) {
+        let at = usize::from(from.shard) % self.shards.len().max(1);
+        let Some((_, inbox)) = self.shards.get(at) else { return };
+        let (node, cluster, reach) = (self.node, self.cluster.clone(), inbox.clone());
+        inbox.run(move |shard| {
+            let side = Side::Node { node, gate: from.owner.clone(), gate_shard: from.shard };
+            let link = shard.add_link(link, side);
+            cluster.add_reach(from.owner, Reach::Link { inbox: reach, link });
+        });
+    }
+}
+
+async fn start_nodes(
+    running: &mut Running,
+    app: &App,
+    nodes: &[Arc<NodeShared>],
+    backends: (&Arc<dyn Registry>, &Arc<dyn Transport>),
+    shards: Vec<(u16, Arc<Inbox>)>,
+) -> Result<()> {
+    for (index, node) in nodes.iter().enumerate() {
+        let own = &node.own;
+        let hand = Hand { node: index as u8, shards: shards.clone(), cluster: running.cluster.clone() };
+        let url = transport_url(&app.urls.transport, own)?;
+        let listening: Listening = backends.1.listen(&url, own.owner.clone(), Arc::new(hand)).await?;
+        let mut instance = instance(InstanceKind::Node, &own.owner, &own.name);
+        instance.endpoints = vec![listening.url.to_string()];
+        instance.weight = app.hooks.get(index).map_or(1, |h| h.2);
+        instance.routes = node.table.fingerprint();
+        running.registrations.push(backends.0.register(instance).await?);
+        running.listening.push(listening);
+    }
+    Ok(())
+}
+
+/// In memory each instance listens at its own id.
+fn transport_url(text: &str, own: &NodeSelf) -> Result<Url> {
+    let url = Url::parse(text)?;
+    match url.scheme() {
+        "memory" => Ok(url.with_host(own.owner.id.to_string())),
+        _ => Ok(url),
+    }
+}
+
+async fn run_hooks(running: &mut Running, app: &mut App) -> Result<()> {
+    for (started, stopping, _) in std::mem::take(&mut app.hooks) {
+        for hook in started {
+            hook(running.cluster.clone())
+                .await
+                .map_err(|fault| Error::new(Kind::Internal, format!("a started hook failed: {}", fault.text())))?;
+        }
+        running.stopping.extend(stopping);
+    }
+    Ok(())
+}
+
+async fn find_nodes(
+    running: &mut Running,
+    registry: &Arc<dyn Registry>,
+    finder: Finder,
+    own_nodes: usize,
+) -> Result<()> {
+    let mut watch = registry.watch(InstanceKind::Node).await?;
+    // The nodes of this very process are registered: wait until the view shows them.
+    let _ = tokio::time::timeout(FIRST_VIEW, watch.until(|view| view.members.len() >= own_nodes)).await;
+    let (gate, index) = (finder.gate.clone(), finder.index);
+    if let Some((_, inbox)) = finder.shards.first() {
+        running.tasks.0.push(tokio::spawn(Finder::follow_logins(gate, index, inbox.clone())));
+    }
+    let (tx, first) = oneshot::channel();
+    running.tasks.0.push(tokio::spawn(finder.run(watch, tx)));
+    let _ = tokio::time::timeout(FIRST_VIEW, first).await;
+    Ok(())
+}
+
+async fn bind(
+    running: &mut Running,
+    app: &App,
+    gates: &[Arc<GateSelf>],
+    listeners: Vec<Described>,
+    shards: Vec<(u16, Arc<Inbox>)>,
+) -> Result<()> {
+    for (index, settings, dialect, url) in listeners {
+        let network = app.drivers.network.open(&url).await?;
+        let bound = network.bind(&url, shards.len()).await?;
+        for ((_, inbox), listener) in shards.iter().zip(bound.listeners) {
+            let (settings, url) = (settings.clone(), bound.url.clone());
+            inbox.run(move |shard| {
+                shard.add_listener(index as u8, |number, waker, mark| ListenerEnd {
+                    listener,
+                    url,
+                    number,
+                    dialect,
+                    settings,
+                    mark,
+                    waker,
+                    next_tick: 1,
+                });
+            });
+        }
+        let name = gates.get(index).map_or_else(String::new, |g| g.part.name.clone());
+        running.urls.push((name, bound.url));
+    }
+    Ok(())
+}
+
+/// Subscribes the nodes' topics; events of one topic are handled one after the other.
+async fn start_topics(running: &mut Running, nodes: &[Arc<NodeShared>], shards: Vec<(u16, Arc<Inbox>)>) -> Result<()> {
+    let Some((_, inbox)) = shards.first() else { return Ok(()) };
+    for (index, node) in nodes.iter().enumerate() {
+        for place in node.table.topics() {
+            let Some(topic) = node.table.mount(place).map(|m| m.def().name) else { continue };
+            let subscription = running.cluster.bus().subscribe(topic, due_core::bus::Options::default()).await?;
+            let task = super::topics::follow(subscription, inbox.clone(), (index as u8, place), topic);
+            running.tasks.0.push(tokio::spawn(task));
+        }
+    }
+    Ok(())
+}

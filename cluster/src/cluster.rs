@@ -1,0 +1,323 @@
+//! The way out of a handler: pushes to many, events, actors, other servers.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use due_core::{
+    Codec, Error, Kind, Owner, Push, Result, Topic, Uid,
+    bus::EventBus,
+    cache::Cache,
+    config::ConfigSource,
+    locate::{Locator, Subject},
+    lock::Lock,
+};
+use futures_util::future::join_all;
+use tokio::sync::oneshot;
+
+use crate::{
+    link::{Audience, Counts, FLAG_THEN_CLOSE, GateOrder, class_bits},
+    session::{ORDER_LIMIT, Session, encode_error},
+    shard::inbox::Inbox,
+};
+
+/// A handle to the cluster as one process sees it. Cheap to clone; an extractor, the state of an `Http` part, and what
+/// `Running::cluster` returns.
+#[derive(Clone)]
+pub struct Cluster(pub(crate) Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) backends: Backends,
+    pub(crate) gates: Mutex<BTreeMap<Owner, Vec<Reach>>>,
+    pub(crate) nodes: Vec<Arc<Inbox>>,
+    pub(crate) service: tokio::runtime::Handle,
+}
+
+/// The opened backends of a process.
+#[derive(Clone)]
+pub(crate) struct Backends {
+    pub(crate) locator: Arc<dyn Locator>,
+    pub(crate) bus: Arc<dyn EventBus>,
+    pub(crate) config: Arc<dyn ConfigSource>,
+    pub(crate) lock: Arc<dyn Lock>,
+    pub(crate) cache: Arc<dyn Cache>,
+}
+
+/// How this process reaches a gate.
+#[derive(Clone)]
+pub(crate) enum Reach {
+    /// The gate's shard is here.
+    Here { inbox: Arc<Inbox>, gate: u8 },
+    /// A node shard here has a link to it.
+    Link { inbox: Arc<Inbox>, link: u32 },
+}
+
+impl Reach {
+    fn order(&self, order: GateOrder, answer: oneshot::Sender<Result<Vec<u8>>>) -> bool {
+        match self {
+            Reach::Here { inbox, gate } => {
+                let gate = *gate;
+                inbox.run(move |shard| shard.gate_order_here(gate, order, answer))
+            }
+            Reach::Link { inbox, link } => {
+                let link = *link;
+                inbox.run(move |shard| shard.link_order(link, 0, &order, Some(answer)))
+            }
+        }
+    }
+}
+
+/// Whom a push reaches.
+#[derive(Clone, Debug)]
+pub enum To<'a> {
+    /// One user, wherever connected.
+    User(Uid),
+    /// Many users; one that is offline changes nothing for the others.
+    Users(&'a [Uid]),
+    /// These sessions.
+    Sessions(&'a [Session]),
+    /// The subscribers of a channel, on all gates.
+    Channel(&'a str),
+    /// Every connection with a user.
+    Bound,
+    /// Every connection.
+    Everyone,
+}
+
+/// What became of a push: the gates' own counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sent {
+    /// Stands in the outbox of a connection.
+    pub queued: usize,
+    /// Refused or dropped by a full outbox.
+    pub full: usize,
+    /// Users who are connected nowhere, sessions that are gone.
+    pub offline: usize,
+    /// Gates that did not answer in time, and targets whose listener cannot carry the route: it is not known what
+    /// became of these.
+    pub unknown: usize,
+}
+
+impl Cluster {
+    /// Sends to many and waits for the gates' counts (at most 3 s a gate; a silent gate counts as unknown).
+    pub async fn push<T, C: Codec<T>>(&self, to: To<'_>, push: Push<T, C>, value: &T) -> Result<Sent> {
+        self.push_with(to, push, value, 0).await
+    }
+
+    /// Sends, and closes each connection gracefully once it is written.
+    pub async fn push_then_close<T, C: Codec<T>>(&self, to: To<'_>, push: Push<T, C>, value: &T) -> Result<Sent> {
+        self.push_with(to, push, value, FLAG_THEN_CLOSE).await
+    }
+
+    async fn push_with<T, C: Codec<T>>(&self, to: To<'_>, push: Push<T, C>, value: &T, flags: u8) -> Result<Sent> {
+        let mut body = Vec::new();
+        C::default().encode(value, &mut body).map_err(encode_error)?;
+        let def = push.def();
+        let flags = flags | class_bits(def.flags.class);
+        let make = |to| GateOrder::Push { to, route: def.id.0, flags, body: body.clone() };
+        let mut sent = Sent::default();
+        let mut orders: Vec<(Owner, GateOrder)> = Vec::new();
+        match to {
+            To::User(uid) => self.by_gate(&[uid], &mut sent, |uids| make(Audience::Users(uids)), &mut orders).await?,
+            To::Users(uids) => self.by_gate(uids, &mut sent, |uids| make(Audience::Users(uids)), &mut orders).await?,
+            To::Sessions(sessions) => {
+                let mut grouped: BTreeMap<Owner, Vec<(u16, u64)>> = BTreeMap::new();
+                for s in sessions {
+                    grouped.entry(s.0.gate.clone()).or_default().push((s.0.gate_shard, s.0.lane));
+                }
+                orders.extend(grouped.into_iter().map(|(gate, all)| (gate, make(Audience::Sessions(all)))));
+            }
+            To::Channel(name) => {
+                crate::session::check_channel(name)?;
+                orders.extend(self.all_gates().into_iter().map(|g| (g, make(Audience::Channel(name.to_owned())))));
+            }
+            To::Bound => {
+                orders.extend(self.all_gates().into_iter().map(|g| (g, make(Audience::Everyone { bound: true }))))
+            }
+            To::Everyone => {
+                orders.extend(self.all_gates().into_iter().map(|g| (g, make(Audience::Everyone { bound: false }))))
+            }
+        }
+        let asked = orders.into_iter().map(|(gate, order)| self.counted(gate, order));
+        for counts in join_all(asked).await {
+            sent.queued += counts.queued as usize;
+            sent.full += counts.full as usize;
+            sent.offline += counts.offline as usize;
+            sent.unknown += counts.unknown as usize;
+        }
+        Ok(sent)
+    }
+
+    async fn counted(&self, gate: Owner, order: GateOrder) -> Counts {
+        let targets = match &order {
+            GateOrder::Push { to: Audience::Users(all), .. } => all.len(),
+            GateOrder::Push { to: Audience::Sessions(all), .. } => all.len(),
+            _ => 1,
+        };
+        let counts = self.order(&gate, order).await.and_then(|body| Counts::decode(&body));
+        counts.unwrap_or_else(|e| {
+            tracing::debug!(%gate, error = %e, "a gate did not count a push");
+            Counts { unknown: targets as u32, ..Counts::default() }
+        })
+    }
+
+    /// Sorts users by the gate that holds them; those held by nobody are offline.
+    async fn by_gate(
+        &self,
+        uids: &[Uid],
+        sent: &mut Sent,
+        make: impl Fn(Vec<Uid>) -> GateOrder,
+        orders: &mut Vec<(Owner, GateOrder)>,
+    ) -> Result<()> {
+        let mut grouped: BTreeMap<Owner, Vec<Uid>> = BTreeMap::new();
+        for uid in uids {
+            match self.gate_of(uid).await? {
+                Some(gate) => grouped.entry(gate).or_default().push(uid.clone()),
+                None => sent.offline += 1,
+            }
+        }
+        orders.extend(grouped.into_iter().map(|(gate, uids)| (gate, make(uids))));
+        Ok(())
+    }
+
+    /// The gate that holds a user's connection; `None` if there is none.
+    pub async fn gate_of(&self, uid: &Uid) -> Result<Option<Owner>> {
+        let record = self.0.backends.locator.locate(Subject::from(uid.clone())).await?;
+        Ok(record.gate.map(|slot| slot.owner))
+    }
+
+    /// The nodes a user is bound to, by node name.
+    pub async fn nodes_of(&self, uid: &Uid) -> Result<BTreeMap<Arc<str>, Owner>> {
+        let record = self.0.backends.locator.locate(Subject::from(uid.clone())).await?;
+        Ok(record.node.into_iter().map(|(name, slot)| (name, slot.owner)).collect())
+    }
+
+    /// Is the user connected? A user that nobody knows is `Ok(false)`; a store that cannot be asked is an error.
+    pub async fn is_online(&self, uid: &Uid) -> Result<bool> {
+        let Some(gate) = self.gate_of(uid).await? else { return Ok(false) };
+        let body = self.order(&gate, GateOrder::IsOnline(uid.clone())).await?;
+        Ok(body.first() == Some(&1))
+    }
+
+    /// Where the user speaks from; `Offline` if nowhere.
+    pub async fn ip(&self, uid: &Uid) -> Result<std::net::IpAddr> {
+        let gate = self.gate_of(uid).await?.ok_or(Kind::Offline)?;
+        let body = self.order(&gate, GateOrder::Ip(uid.clone())).await?;
+        let text = String::from_utf8_lossy(&body);
+        text.parse().map_err(|_| Error::from(Kind::Offline))
+    }
+
+    /// Connections on all gates, and how many of them have a user.
+    pub async fn stat(&self) -> Result<Stat> {
+        let asked = self.all_gates().into_iter().map(|gate| async move { self.order(&gate, GateOrder::Stat).await });
+        let mut all = Stat::default();
+        for body in join_all(asked).await {
+            let body = body?;
+            let r = &mut crate::link::Reader(&body);
+            all.connections += r.u64()?;
+            all.users += r.u64()?;
+        }
+        Ok(all)
+    }
+
+    /// Ends a user's connection, after what is queued for it or at once. `false` if the user is offline.
+    pub async fn disconnect(&self, uid: &Uid, forced: bool) -> Result<bool> {
+        let Some(gate) = self.gate_of(uid).await? else { return Ok(false) };
+        let order = GateOrder::Disconnect { uid: uid.clone(), forced, code: 0, text: String::new() };
+        let body = self.order(&gate, order).await?;
+        Ok(body.first() == Some(&1))
+    }
+
+    /// Publishes an event; subscribers are `Routes::topic` handlers anywhere in the cluster.
+    pub async fn publish<T, C: Codec<T>>(&self, topic: Topic<T, C>, value: &T) -> Result<due_core::bus::Receipt> {
+        let mut body = Vec::new();
+        C::default().encode(value, &mut body).map_err(encode_error)?;
+        self.0.backends.bus.publish(topic.def().name, None, body.into()).await
+    }
+
+    /// The locator.
+    pub fn locator(&self) -> &Arc<dyn Locator> {
+        &self.0.backends.locator
+    }
+
+    /// The event bus.
+    pub fn bus(&self) -> &Arc<dyn EventBus> {
+        &self.0.backends.bus
+    }
+
+    /// The source of live settings.
+    pub fn config(&self) -> &Arc<dyn ConfigSource> {
+        &self.0.backends.config
+    }
+
+    /// The locks.
+    pub fn lock(&self) -> &Arc<dyn Lock> {
+        &self.0.backends.lock
+    }
+
+    /// The cache.
+    pub fn cache(&self) -> &Arc<dyn Cache> {
+        &self.0.backends.cache
+    }
+
+    /// Runs a task beside the shards, on the runtime that started the application; it ends with that runtime.
+    pub fn spawn<F>(&self, task: F) -> tokio::task::JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.0.service.spawn(task)
+    }
+
+    fn all_gates(&self) -> Vec<Owner> {
+        self.reaches().keys().cloned().collect()
+    }
+
+    fn reaches(&self) -> std::sync::MutexGuard<'_, BTreeMap<Owner, Vec<Reach>>> {
+        self.0.gates.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn add_reach(&self, gate: Owner, reach: Reach) {
+        self.reaches().entry(gate).or_default().push(reach);
+    }
+
+    pub(crate) fn remove_link(&self, inbox: &Arc<Inbox>, link: u32) {
+        let gone = |r: &Reach| matches!(r, Reach::Link { inbox: i, link: l } if Arc::ptr_eq(i, inbox) && *l == link);
+        let mut all = self.reaches();
+        all.retain(|_, reaches| {
+            reaches.retain(|r| !gone(r));
+            !reaches.is_empty()
+        });
+    }
+
+    pub(crate) async fn order(&self, gate: &Owner, order: GateOrder) -> Result<Vec<u8>> {
+        let reach = self.reaches().get(gate).and_then(|all| all.first().cloned());
+        let reach = reach.ok_or_else(|| Error::new(Kind::Unavailable, "no link to the gate").context("gate", gate))?;
+        let (tx, rx) = oneshot::channel();
+        if !reach.order(order, tx) {
+            return Err(Kind::Unavailable.into());
+        }
+        match tokio::time::timeout(ORDER_LIMIT, rx).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Err(Kind::Unavailable.into()),
+            Err(_) => Err(Kind::Timeout.into()),
+        }
+    }
+}
+
+/// Connections of the cluster.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stat {
+    /// All connections.
+    pub connections: u64,
+    /// Those with a user.
+    pub users: u64,
+}
+
+impl fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cluster").field("gates", &self.all_gates()).finish()
+    }
+}

@@ -1,0 +1,210 @@
+//! Logins: binding a session to a user, and ending it (`semantics`: duplicate login).
+
+use std::{sync::atomic::Ordering, time::Duration};
+
+use due_core::{
+    Code, Epoch, Error, Kind, Result, SessionId, Uid,
+    locate::{Change, Claim, Place, Slot as Located, Subject, Taken},
+    transport::{FrameKind, Head},
+};
+
+use super::{
+    client::Slot,
+    orders::{ReplyTo, set_slot},
+    users::{Installed, Seat},
+};
+use crate::{
+    link::{Writer, lane_of, slot_of},
+    shard::driver::Shard,
+};
+
+/// How long the locator may take.
+const STORE_LIMIT: Duration = Duration::from_secs(1);
+
+impl Shard {
+    /// Takes the user for this session; the last login wins. Answers once the store has decided.
+    pub(crate) fn bind(&mut self, g: u8, slot: u32, uid: Uid, to: ReplyTo) {
+        let Some(gate) = self.gates.get_mut(usize::from(g)) else { return };
+        if gate.own.draining.load(Ordering::Relaxed) {
+            let draining = Error::new(Kind::Unavailable, "the gate is draining");
+            return self.answer(to, Err(draining));
+        }
+        let own = gate.own.clone();
+        let Some(client) = gate.clients.get_mut(slot as usize) else { return };
+        let same = client.user.as_deref().filter(|(u, _)| *u == uid).map(|(_, epoch)| *epoch);
+        if let Some(epoch) = same {
+            return self.answer(to, Ok(Writer::default().epoch(epoch).done()));
+        }
+        client.binding = true;
+        let (session, lane) = (client.id, lane_of(slot, client.generation));
+        let floor = client.user.as_deref().map(|(_, e)| *e).unwrap_or_default();
+        let (inbox, locator) = (self.inbox.clone(), own.locator.clone());
+        let claim = Claim { owner: own.owner.clone(), session, floor };
+        self.service.spawn(async move {
+            let take = locator.take(Subject::from(uid.clone()), Place::Gate, claim);
+            let taken = match tokio::time::timeout(STORE_LIMIT, take).await {
+                Ok(taken) => taken,
+                Err(_) => Err(Error::new(Kind::Unavailable, "the locator does not answer")),
+            };
+            inbox.run(move |shard| shard.bound(g, lane, uid, taken, to));
+        });
+    }
+
+    /// The store has decided.
+    fn bound(&mut self, g: u8, lane: u64, uid: Uid, taken: Result<Taken>, to: ReplyTo) {
+        let (slot, generation) = slot_of(lane);
+        let Some(gate) = self.gates.get_mut(usize::from(g)) else { return };
+        let own = gate.own.clone();
+        let open = gate.clients.get_mut(slot as usize).filter(|c| c.generation == generation && c.is_open());
+        let taken = match (taken, open) {
+            (Err(e), client) => {
+                if let Some(client) = client {
+                    client.binding = false;
+                }
+                return self.answer(to, Err(e));
+            }
+            (Ok(taken), None) => {
+                let session = taken.record.gate.as_ref().map(|s| s.session);
+                self.release(g, uid, session, taken.epoch);
+                return self.answer(to, Err(Kind::Gone.into()));
+            }
+            (Ok(taken), Some(client)) => {
+                client.binding = false;
+                taken
+            }
+        };
+        let seat = Seat { shard: self.number, lane, epoch: taken.epoch };
+        match own.users.install(&uid, seat) {
+            Installed::Lost => {
+                self.kick_client(g, slot, Code::from(Kind::Relogin));
+                return self.answer(to, Err(Kind::Relogin.into()));
+            }
+            Installed::Displaced(old) => self.kick_seat(g, old),
+            Installed::Fresh => {}
+        }
+        self.install_user(g, slot, &uid, taken);
+        let epoch = self.client(g, slot).and_then(|c| c.user.as_ref()).map(|u| u.1).unwrap_or_default();
+        self.answer(to, Ok(Writer::default().epoch(epoch).done()));
+    }
+
+    /// The session is the user's now: its nodes hear of it, and the user's node bindings hold for it.
+    fn install_user(&mut self, g: u8, slot: u32, uid: &Uid, taken: Taken) {
+        let now = self.millis();
+        let Some(gate) = self.gates.get_mut(usize::from(g)) else { return };
+        let mut slots: Vec<Slot> = Vec::new();
+        for (name, located) in &taken.record.node {
+            let number = gate.members.name_number(name);
+            if let Some(member) = gate.members.of_owner(&located.owner) {
+                slots.push(Slot { name: number, member, epoch: located.epoch });
+            }
+        }
+        let Some(client) = gate.clients.get_mut(slot as usize) else { return };
+        let old = client.user.replace(Box::new((uid.clone(), taken.epoch)));
+        client.since = now;
+        let (lane, session) = (lane_of(slot, client.generation), client.id);
+        if !slots.is_empty() {
+            let known = &mut client.extras().slots;
+            for slot in slots {
+                set_slot(known, slot);
+            }
+        }
+        if let Some(old) = old.filter(|o| o.0 != *uid) {
+            gate.own.users.remove(&old.0, self.number, lane);
+            self.release(g, old.0, Some(session), old.1);
+        }
+        let body = Writer::default().uid(uid).epoch(taken.epoch).done();
+        self.frame_to_lanes(g, slot, FrameKind::Bound, &body);
+    }
+
+    fn frame_to_lanes(&mut self, g: u8, slot: u32, kind: FrameKind, body: &[u8]) {
+        let Some(gate) = self.gates.get_mut(usize::from(g)) else { return };
+        let Some(client) = gate.clients.get(slot as usize) else { return };
+        let head = Head { kind, lane: lane_of(slot, client.generation), ..Head::default() };
+        let ups: Vec<_> = client.lanes.iter().filter_map(|l| gate.members.get(l.member)).map(|m| m.up).collect();
+        for up in ups {
+            self.frame_up(g, up, head, body);
+        }
+    }
+
+    /// Ends the session's binding; the connection stays.
+    pub(crate) fn unbind(&mut self, g: u8, slot: u32) {
+        let now = self.millis();
+        let Some(gate) = self.gates.get_mut(usize::from(g)) else { return };
+        let Some(client) = gate.clients.get_mut(slot as usize) else { return };
+        let Some(user) = client.user.take() else { return };
+        client.since = now;
+        let (lane, session) = (lane_of(slot, client.generation), client.id);
+        if let Some(extras) = &mut client.extras {
+            extras.slots.clear();
+        }
+        gate.own.users.remove(&user.0, self.number, lane);
+        self.frame_to_lanes(g, slot, FrameKind::Unbound, &[]);
+        self.release(g, user.0, Some(session), user.1);
+    }
+
+    /// Frees the user in the store, as long as the binding is still this session's. A store that is down is no concern:
+    /// the next login takes over anyway.
+    fn release(&mut self, g: u8, uid: Uid, session: Option<SessionId>, epoch: Epoch) {
+        let (Some(gate), Some(session)) = (self.gates.get(usize::from(g)), session) else { return };
+        let locator = gate.own.locator.clone();
+        self.service.spawn(async move {
+            if let Err(e) = locator.unbind(Subject::from(uid), Place::Gate, session, epoch).await {
+                tracing::warn!(error = %e, "a user could not be unbound from its gate");
+            }
+        });
+    }
+
+    /// Closes an older session of a user, on whichever shard it is.
+    fn kick_seat(&mut self, g: u8, seat: Seat) {
+        let kick = move |shard: &mut Shard| {
+            let found = shard.gates.get_mut(usize::from(g)).and_then(|gate| gate.of_lane(seat.lane));
+            if let Some((slot, client)) = found {
+                // Its seat is another's now: leaving must not free it.
+                client.user = None;
+                shard.kick_client(g, slot, Code::from(Kind::Relogin));
+            }
+        };
+        if seat.shard == self.number {
+            return kick(self);
+        }
+        if let Some(inbox) = self.gates.get(usize::from(g)).and_then(|gate| gate.own.inbox_of(seat.shard)) {
+            inbox.run(kick);
+        }
+    }
+
+    /// The store's feed says that a user is bound elsewhere by a later login.
+    pub(crate) fn bound_elsewhere(&mut self, g: u8, change: &Change) {
+        let Some(gate) = self.gates.get(usize::from(g)) else { return };
+        let (Subject::User(uid), Place::Gate) = (&change.subject, &change.place) else { return };
+        match &change.slot {
+            Some(Located { owner, .. }) if *owner != gate.own.owner => {}
+            _ => return,
+        }
+        if let Some(old) = gate.own.users.fence(uid, change.epoch) {
+            self.kick_seat(g, old);
+        }
+    }
+
+    /// The session is over: its nodes hear of it behind everything it sent, its user and channels are freed.
+    pub(crate) fn depart(&mut self, g: u8, slot: u32) {
+        let Some(gate) = self.gates.get_mut(usize::from(g)) else { return };
+        let Some(client) = gate.clients.get_mut(slot as usize) else { return };
+        let lane = lane_of(slot, client.generation);
+        let session = client.id;
+        let user = client.user.take();
+        let channels = client.extras.as_mut().map(|e| std::mem::take(&mut e.channels)).unwrap_or_default();
+        for channel in channels {
+            gate.channels.unsubscribe(&channel, slot);
+        }
+        self.frame_to_lanes(g, slot, FrameKind::Close, &[]);
+        if let Some(client) = self.client(g, slot) {
+            client.lanes.clear();
+        }
+        if let Some(user) = user {
+            if let Some(gate) = self.gates.get(usize::from(g)) {
+                gate.own.users.remove(&user.0, self.number, lane);
+            }
+            self.release(g, user.0, Some(session), user.1);
+        }
+    }
+}

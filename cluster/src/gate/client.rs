@@ -1,0 +1,125 @@
+//! One client of a gate shard.
+
+use std::collections::VecDeque;
+
+use due_core::{
+    Epoch, SessionId, Uid,
+    net::{Conn, Segments},
+};
+use due_protocol::due::Assembler;
+
+use crate::shard::ready::Mark;
+
+/// Where a connection is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// Waiting for the request head (ws).
+    Opening,
+    /// Playing.
+    Open,
+    /// Writing what is left, then shutting down; nothing is read any more.
+    Closing,
+    /// All is written: waiting for the peer's end.
+    Ending,
+}
+
+/// The flow between this session and one node process.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Lane {
+    /// The node by its number in [`super::members::Members`].
+    pub(crate) member: u16,
+    /// The number of the node's name.
+    pub(crate) name: u16,
+    /// Does the session stay with this node for stateless messages?
+    pub(crate) sticky: bool,
+    /// Frames and bytes under way: sent, their credit not returned.
+    pub(crate) frames: u32,
+    pub(crate) bytes: u32,
+    /// Requests of this lane that are not answered yet.
+    pub(crate) unanswered: u32,
+    /// Since when there is no credit, in milliseconds of the shard; 0: there is.
+    pub(crate) dry_since: u32,
+}
+
+/// A request of a hello client that waits for its one answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Request {
+    pub(crate) route: i32,
+    pub(crate) seq: i32,
+    pub(crate) member: u16,
+}
+
+/// A binding of the session's user to a node of some name.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Slot {
+    pub(crate) name: u16,
+    pub(crate) member: u16,
+    pub(crate) epoch: Epoch,
+}
+
+/// What only some sessions have.
+#[derive(Default)]
+pub(crate) struct Extras {
+    pub(crate) requests: VecDeque<Request>,
+    pub(crate) slots: Vec<Slot>,
+    pub(crate) channels: Vec<Box<str>>,
+    pub(crate) labels: Vec<(String, String)>,
+    /// A message that found its link full: route, seq, body.
+    pub(crate) held: Option<(i32, i32, Vec<u8>)>,
+    /// Newest pushes of `Latest` routes that wait for room.
+    pub(crate) latest: Vec<(i32, Vec<u8>)>,
+}
+
+/// A connection, its session and its buffers; never leaves its shard.
+pub(crate) struct Client {
+    pub(crate) conn: Box<dyn Conn>,
+    pub(crate) mark: Mark,
+    pub(crate) waker: std::task::Waker,
+    pub(crate) out: Segments,
+    /// Cuts frames out of what is read; out while it does.
+    pub(crate) frames: Option<Assembler>,
+    pub(crate) id: SessionId,
+    pub(crate) cid: u64,
+    pub(crate) user: Option<Box<(Uid, Epoch)>>,
+    pub(crate) lanes: Vec<Lane>,
+    pub(crate) extras: Option<Box<Extras>>,
+    pub(crate) generation: u32,
+    pub(crate) listener: u8,
+    pub(crate) stage: Stage,
+    /// Stands on the shard's list of connections to flush.
+    pub(crate) dirty: bool,
+    /// Said hello.
+    pub(crate) hello: bool,
+    /// Not read until its outbox, lane or link has room.
+    pub(crate) paused: bool,
+    /// A bind is under way: frames read before its end carry no uid.
+    pub(crate) binding: bool,
+    /// Was told to shut down by the network's goodbye.
+    pub(crate) finished: bool,
+    /// Milliseconds of the shard when it came, and when it was bound or unbound last.
+    pub(crate) since: u32,
+    /// Since when a frame stands half in the tail; 0: none does.
+    pub(crate) half_since: u32,
+    /// What the slow-client clock saw last: bytes taken, and when that changed.
+    pub(crate) taken: u64,
+    pub(crate) taken_at: u32,
+}
+
+impl Client {
+    pub(crate) fn extras(&mut self) -> &mut Extras {
+        self.extras.get_or_insert_with(Box::default)
+    }
+
+    /// Bytes of pushes that wait beside the outbox count too.
+    pub(crate) fn waiting(&self) -> usize {
+        self.out.len()
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.stage == Stage::Open
+    }
+
+    pub(crate) fn lane_to(&mut self, member: u16) -> Option<&mut Lane> {
+        self.lanes.iter_mut().find(|l| l.member == member)
+    }
+}

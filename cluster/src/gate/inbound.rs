@@ -1,0 +1,426 @@
+//! From a client to a node: read, cut into frames, check, choose, forward.
+
+use std::task::Poll;
+
+use due_core::{
+    Error, Kind,
+    net::{Farewell, Framing, Inbound, Scratch},
+    transport::{FrameKind, Head, Part, Refused},
+};
+use due_protocol::due::{Assembler, Flow, Frame, FrameError, HTTP_ANSWER, code};
+
+use super::{
+    client::{Client, Lane, Request, Stage},
+    members::{Dispatch, Up},
+    settings::Mechanism,
+};
+use crate::{
+    link::{FLAG_HELLO, LANE_BYTES, LANE_FRAMES, Opened, lane_of},
+    node::shard::{Handled, Peer},
+    shard::driver::{Shard, free_of_budget},
+};
+
+/// Reads of one connection in one turn.
+const READS_A_TURN: usize = 4;
+
+impl Shard {
+    /// A connection's socket has something to read, or room to write.
+    pub(crate) fn client_ready(&mut self, g: u8, slot: u32) {
+        let Some(client) = self.client(g, slot) else { return };
+        client.mark.clear();
+        if !client.out.is_empty() {
+            self.mark_dirty(g, slot);
+        }
+        match self.client(g, slot).map(|c| c.stage) {
+            Some(Stage::Opening | Stage::Open) => self.read_client(g, slot),
+            Some(Stage::Ending) => self.poll_ending(g, slot),
+            _ => {}
+        }
+    }
+
+    fn read_client(&mut self, g: u8, slot: u32) {
+        let Some(mut scratch) = self.scratch.take() else { return };
+        for _ in 0..READS_A_TURN {
+            if !self.read_once(g, slot, &mut scratch) {
+                self.scratch = Some(scratch);
+                return;
+            }
+        }
+        self.scratch = Some(scratch);
+        if let Some(client) = self.client(g, slot) {
+            client.mark.wake();
+        }
+    }
+
+    /// One read; `true` if it may be tried again.
+    fn read_once(&mut self, g: u8, slot: u32, scratch: &mut Scratch) -> bool {
+        let now = self.millis();
+        let Some(gate) = self.gates.get_mut(usize::from(g)) else { return false };
+        let Some(client) = gate.clients.get_mut(slot as usize) else { return false };
+        if client.paused || matches!(client.stage, Stage::Closing | Stage::Ending) {
+            return false;
+        }
+        scratch.clear();
+        let Client { conn, waker, out, .. } = client;
+        let read = free_of_budget(waker, |cx| conn.poll_read(cx, scratch, out));
+        let answers = !client.out.is_empty();
+        let goes_on = match read {
+            Poll::Pending => false,
+            Poll::Ready(Ok(Inbound::Data { more })) => {
+                gate.seen(slot, now);
+                self.feed_client(g, slot, scratch);
+                if more && let Some(client) = self.client(g, slot) {
+                    // A full read: others first.
+                    client.mark.wake();
+                }
+                !more
+            }
+            Poll::Ready(Ok(Inbound::Head)) => {
+                gate.seen(slot, now);
+                self.admit(g, slot);
+                true
+            }
+            Poll::Ready(Ok(Inbound::End)) => {
+                self.client_ended(g, slot);
+                false
+            }
+            Poll::Ready(Err(e)) => {
+                self.client_broke(g, slot, &e);
+                false
+            }
+        };
+        if answers {
+            self.mark_dirty(g, slot);
+        }
+        goes_on
+    }
+
+    /// The peer sends no more: what it is owed still goes out.
+    fn client_ended(&mut self, g: u8, slot: u32) {
+        self.close_client(g, slot, Farewell::Normal, None);
+    }
+
+    fn client_broke(&mut self, g: u8, slot: u32, e: &Error) {
+        if let Some(gate) = self.gates.get_mut(usize::from(g))
+            && matches!(e.kind(), Kind::Malformed | Kind::TooLarge)
+        {
+            gate.counters.malformed += 1;
+            return self.close_client(g, slot, Farewell::Protocol, Some((e.kind().code(), e.text())));
+        }
+        tracing::debug!(error = %e, "a connection ended");
+        self.drop_client(g, slot);
+    }
+
+    fn feed_client(&mut self, g: u8, slot: u32, scratch: &Scratch) {
+        let Some(framing) = self.client(g, slot).map(|c| c.conn.framing()) else { return };
+        match framing {
+            Framing::Stream => self.feed_chunk(g, slot, Some(scratch.stream())),
+            Framing::Messages => {
+                for message in scratch.messages() {
+                    self.feed_chunk(g, slot, Some(message));
+                }
+            }
+        }
+    }
+
+    /// Cuts a chunk into frames (`None`: what a pause left over) and handles each.
+    pub(crate) fn feed_chunk(&mut self, g: u8, slot: u32, chunk: Option<&[u8]>) {
+        let now = self.millis();
+        let Some(gate) = self.gates.get_mut(usize::from(g)) else { return };
+        let Some(client) = gate.clients.get_mut(slot as usize) else { return };
+        let Some(listener) = gate.listeners.get(usize::from(client.listener)) else { return };
+        let (generation, dialect) = (client.generation, listener.dialect);
+        gate.counters.bytes_in += chunk.map_or(0, |c| c.len() as u64);
+        let Some(mut frames) = client.frames.take() else { return };
+        let mut whole = false;
+        let mut each = |frame: Frame<'_>| {
+            whole = true;
+            self.client_frame((g, slot, generation), frame)
+        };
+        let fed = match chunk {
+            Some(chunk) => frames.feed(&dialect, chunk, &mut each),
+            None => frames.resume(&dialect, &mut each),
+        };
+        let half = matches!(fed, Ok(Flow::Continue)) && frames.kept() > 0;
+        let Some(client) = self.same_client(g, slot, generation) else { return };
+        client.half_since = match (half, whole, client.half_since) {
+            (false, ..) => 0,
+            (true, false, since) if since != 0 => since,
+            (true, ..) => now,
+        };
+        client.frames = Some(frames);
+        if let Err(e) = fed {
+            self.frame_broke(g, slot, e);
+        }
+    }
+
+    fn same_client(&mut self, g: u8, slot: u32, generation: u32) -> Option<&mut Client> {
+        self.client(g, slot).filter(|c| c.generation == generation)
+    }
+
+    fn frame_broke(&mut self, g: u8, slot: u32, e: FrameError) {
+        if e == FrameError::Http
+            && let Some(client) = self.client(g, slot)
+        {
+            client.out.append(HTTP_ANSWER);
+        }
+        if let Some(gate) = self.gates.get_mut(usize::from(g)) {
+            gate.counters.malformed += 1;
+        }
+        let e = Error::from(e);
+        tracing::debug!(error = %e, "a client broke the format");
+        self.close_client(g, slot, Farewell::Protocol, Some((e.kind().code(), e.text())));
+    }
+
+    fn client_frame(&mut self, at: (u8, u32, u32), frame: Frame<'_>) -> Flow {
+        let (g, slot, generation) = at;
+        match self.same_client(g, slot, generation) {
+            Some(client) if client.is_open() => {}
+            _ => return Flow::Stop,
+        }
+        match frame {
+            Frame::Data { route, seq, body } => self.client_data(g, slot, (route, seq), body),
+            Frame::Heartbeat(_) => self.client_heartbeat(g, slot),
+            Frame::Extension { code: code::HELLO, body } => self.client_hello(g, slot, body),
+            Frame::Extension { .. } | Frame::Empty | Frame::Short => {}
+        }
+        match self.same_client(g, slot, generation) {
+            Some(client) if !client.is_open() => Flow::Stop,
+            Some(client) if client.paused => Flow::Pause,
+            Some(_) => Flow::Continue,
+            None => Flow::Stop,
+        }
+    }
+
+    fn client_heartbeat(&mut self, g: u8, slot: u32) {
+        let Some(gate) = self.gates.get_mut(usize::from(g)) else { return };
+        gate.counters.heartbeats += 1;
+        let Some(client) = gate.clients.get(slot as usize) else { return };
+        let Some(listener) = gate.listeners.get(usize::from(client.listener)) else { return };
+        let full = client.waiting() >= listener.settings.outbox;
+        if listener.settings.heartbeat_mechanism == Mechanism::Resp && !full {
+            self.write_heartbeat(g, slot);
+        }
+    }
+
+    pub(crate) fn write_heartbeat(&mut self, g: u8, slot: u32) {
+        let nanos = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_nanos();
+        self.write_frame(g, slot, |d, framing, out| d.put_heartbeat(nanos as u64, framing, out));
+    }
+
+    /// Checks a message against the routes and sends it on its way, or refuses it.
+    fn client_data(&mut self, g: u8, slot: u32, numbers: (i32, i32), body: &[u8]) {
+        let Some(gate) = self.gates.get_mut(usize::from(g)) else { return };
+        gate.counters.messages += 1;
+        let Some(client) = gate.clients.get_mut(slot as usize) else { return };
+        let refused = match gate.members.route(numbers.0) {
+            None => Some(Kind::NoRoute),
+            Some((_, r)) if r.internal => Some(Kind::Forbidden),
+            Some((_, r)) if r.authorized && client.user.is_none() => Some(Kind::Unauthorized),
+            Some(_) => None,
+        };
+        if let Some(kind) = refused {
+            return self.refuse(g, slot, numbers, kind);
+        }
+        match self.choose(g, slot, numbers.0) {
+            Ok((member, answers)) => self.forward(g, slot, (member, answers), numbers, body),
+            Err(kind) => self.refuse(g, slot, numbers, kind),
+        }
+    }
+
+    /// A message that goes nowhere: silence to old clients, as due does; a typed error to those that said hello.
+    fn refuse(&mut self, g: u8, slot: u32, numbers: (i32, i32), kind: Kind) {
+        let Some(gate) = self.gates.get_mut(usize::from(g)) else { return };
+        gate.counters.refusals += 1;
+        if gate.clients.get(slot as usize).is_some_and(|c| c.hello) {
+            self.tell_fault(g, slot, numbers, (kind.code(), kind.text()));
+        }
+    }
+
+    /// Which node gets it, and does the client expect an answer?
+    fn choose(&mut self, g: u8, slot: u32, route: i32) -> Result<(u16, bool), Kind> {
+        let gate = self.gates.get_mut(usize::from(g)).ok_or(Kind::Internal)?;
+        let (_, route) = gate.members.route(route).ok_or(Kind::NoRoute)?;
+        let (name, answers, stateful) = (route.name, route.answers, route.stateful);
+        let client = gate.clients.get(slot as usize).ok_or(Kind::Gone)?;
+        if stateful {
+            let slots = client.extras.as_ref().map_or(&[][..], |e| &e.slots);
+            let bound = slots.iter().find(|s| s.name == name).ok_or(Kind::NotBound)?;
+            return match gate.members.get(bound.member) {
+                Some(m) if m.up != Up::Gone => Ok((bound.member, answers)),
+                _ => Err(Kind::OwnerLost),
+            };
+        }
+        let by = gate.own.part.dispatch;
+        if by == Dispatch::Sticky {
+            let lanes = client.lanes.iter().filter(|l| l.name == name && l.sticky);
+            let there = lanes.map(|l| l.member).find(|m| gate.members.get(*m).is_some_and(|m| m.up != Up::Gone));
+            if let Some(member) = there {
+                return Ok((member, answers));
+            }
+        }
+        let member = gate.members.pick(name, by, rand::random()).ok_or(Kind::Unavailable)?;
+        Ok((member, answers))
+    }
+
+    /// Sends a message into the lane of a node, opening it first; stops reading the client when the lane is full.
+    fn forward(&mut self, g: u8, slot: u32, to: (u16, bool), numbers: (i32, i32), body: &[u8]) {
+        let (member, answers) = to;
+        let Some(up) = self.open_lane(g, slot, member, true) else {
+            return self.refuse(g, slot, numbers, Kind::Unavailable);
+        };
+        let Some(client) = self.client(g, slot) else { return };
+        let (route, seq) = numbers;
+        let hello = client.hello;
+        if hello && seq != 0 {
+            let requests = &mut client.extras().requests;
+            if requests.iter().any(|r| r.seq == seq && r.route == route) {
+                return self.refuse(g, slot, numbers, Kind::Duplicate);
+            }
+            requests.push_back(Request { route, seq, member });
+        }
+        let lane = lane_of(slot, client.generation);
+        let flags = if hello { FLAG_HELLO } else { 0 };
+        let head = Head { kind: FrameKind::Message, flags, route, seq, lane, ..Head::default() };
+        let owed = u32::from(if hello { seq != 0 } else { answers });
+        match up {
+            Up::Here(node) => {
+                self.owe(g, slot, member, owed);
+                if self.message_to_node(node, Peer::Here(g), head, body) == Handled::Queued {
+                    self.charge(g, slot, member, body.len());
+                }
+            }
+            Up::Link(link) => match self.link_send(link, head, Part::Copy(body)) {
+                Ok(()) => {
+                    self.owe(g, slot, member, owed);
+                    self.charge(g, slot, member, body.len());
+                }
+                Err(Refused::Full) => self.hold(g, slot, link, numbers, body),
+                Err(Refused::Gone) => {
+                    self.forget_request(g, slot, numbers);
+                    self.refuse(g, slot, numbers, Kind::Unavailable);
+                }
+            },
+            Up::Gone => {}
+        }
+    }
+
+    fn forget_request(&mut self, g: u8, slot: u32, numbers: (i32, i32)) {
+        if let Some(extras) = self.client(g, slot).and_then(|c| c.extras.as_mut()) {
+            extras.requests.retain(|r| (r.route, r.seq) != numbers);
+        }
+    }
+
+    fn owe(&mut self, g: u8, slot: u32, member: u16, n: u32) {
+        if let Some(lane) = self.client(g, slot).and_then(|c| c.lane_to(member)) {
+            lane.unanswered += n;
+        }
+    }
+
+    /// Takes credit of the lane; at its end the client is not read until half of it is back.
+    fn charge(&mut self, g: u8, slot: u32, member: u16, bytes: usize) {
+        let now = self.millis();
+        let Some(client) = self.client(g, slot) else { return };
+        let Some(lane) = client.lane_to(member) else { return };
+        lane.frames += 1;
+        lane.bytes += bytes as u32;
+        if lane.frames >= LANE_FRAMES || lane.bytes >= LANE_BYTES {
+            lane.dry_since = now;
+            self.pause(g, slot);
+        }
+    }
+
+    pub(crate) fn pause(&mut self, g: u8, slot: u32) {
+        let Some(gate) = self.gates.get_mut(usize::from(g)) else { return };
+        let Some(client) = gate.clients.get_mut(slot as usize) else { return };
+        if !std::mem::replace(&mut client.paused, true) {
+            gate.counters.pauses += 1;
+        }
+    }
+
+    /// The link had no room: the message waits here, and nothing more is read of the client.
+    fn hold(&mut self, g: u8, slot: u32, link: u32, numbers: (i32, i32), body: &[u8]) {
+        self.forget_request(g, slot, numbers);
+        let Some(client) = self.client(g, slot) else { return };
+        let generation = client.generation;
+        client.extras().held = Some((numbers.0, numbers.1, body.to_vec()));
+        self.pause(g, slot);
+        if let Some(gate) = self.gates.get_mut(usize::from(g)) {
+            gate.link_waiters.entry(link).or_default().push((slot, generation));
+        }
+        self.link_wait(link);
+    }
+
+    pub(crate) fn resume_link_waiters(&mut self, g: u8, link: u32) {
+        let Some(gate) = self.gates.get_mut(usize::from(g)) else { return };
+        for (slot, generation) in gate.link_waiters.remove(&link).unwrap_or_default() {
+            if self.same_client(g, slot, generation).is_some() {
+                self.resume(g, slot);
+            }
+        }
+    }
+
+    /// Reads a client again if nothing else holds it: first what it had sent before the pause.
+    pub(crate) fn resume(&mut self, g: u8, slot: u32) {
+        let Some(gate) = self.gates.get_mut(usize::from(g)) else { return };
+        let Some(client) = gate.clients.get_mut(slot as usize) else { return };
+        let Some(listener) = gate.listeners.get(usize::from(client.listener)) else { return };
+        let crowded = client.out.len() > listener.settings.outbox / 2;
+        if !client.paused || crowded || !client.is_open() || client.lanes.iter().any(|l| l.dry_since != 0) {
+            return;
+        }
+        client.paused = false;
+        let held = client.extras.as_mut().and_then(|e| e.held.take());
+        if let Some((route, seq, body)) = held {
+            self.client_data(g, slot, (route, seq), &body);
+        }
+        if self.client(g, slot).is_some_and(|c| !c.paused && c.frames.as_ref().is_some_and(Assembler::is_paused)) {
+            self.feed_chunk(g, slot, None);
+        }
+        if let Some(client) = self.client(g, slot)
+            && !client.paused
+        {
+            client.mark.wake();
+        }
+    }
+
+    /// Makes sure that the session has a lane to the node; `None` if the node cannot be reached.
+    pub(crate) fn open_lane(&mut self, g: u8, slot: u32, member: u16, sticky: bool) -> Option<Up> {
+        let gate = self.gates.get_mut(usize::from(g))?;
+        let (up, name) = gate.members.get(member).map(|m| (m.up, m.name))?;
+        let client = gate.clients.get_mut(slot as usize)?;
+        if let Some(lane) = client.lane_to(member) {
+            lane.sticky |= sticky;
+            return Some(up);
+        }
+        let lane = Lane { member, name, sticky, frames: 0, bytes: 0, unanswered: 0, dry_since: 0 };
+        client.lanes.push(lane);
+        let opened = Opened {
+            session: client.id,
+            cid: client.cid,
+            peer: client.conn.peer(),
+            user: client.user.as_deref().cloned(),
+            labels: client.extras.as_ref().map(|e| e.labels.clone()).unwrap_or_default(),
+        };
+        let flags = if client.hello { FLAG_HELLO } else { 0 };
+        let head = Head { flags, lane: lane_of(slot, client.generation), ..Head::default() };
+        let opens = Head { kind: FrameKind::Open, ..head };
+        self.frame_up(g, up, opens, &opened.encode()).then_some(up)
+    }
+
+    /// A frame of the session's life to a node. On a link it travels as control, which has room of its own, and names its
+    /// lane in `corr`.
+    pub(crate) fn frame_up(&mut self, g: u8, up: Up, head: Head, body: &[u8]) -> bool {
+        match up {
+            Up::Here(node) => {
+                self.frame_to_node(node, Peer::Here(g), head, body);
+                true
+            }
+            Up::Link(link) => {
+                let head = Head { lane: 0, corr: head.lane, ..head };
+                self.link_send(link, head, Part::Copy(body)).is_ok()
+            }
+            Up::Gone => false,
+        }
+    }
+}

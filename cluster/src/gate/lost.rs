@@ -1,0 +1,53 @@
+//! When a node is lost: what its clients are told.
+
+use due_core::{Kind, Owner, net::Farewell};
+
+use super::{client::Request, members::Up, settings::Untold};
+use crate::shard::driver::Shard;
+
+impl Shard {
+    /// The link to a node is over. Each request that it had is answered once, as unavailable: it may have been handled.
+    /// Sessions bound to it find that at their next stateful message.
+    pub(crate) fn node_lost(&mut self, g: u8, node: &Owner, member: Option<u16>, link: u32) {
+        let Some(gate) = self.gates.get_mut(usize::from(g)) else { return };
+        let Some(member) = member else { return };
+        if gate.members.get(member).is_none_or(|m| m.up != Up::Link(link)) {
+            return;
+        }
+        tracing::info!(%node, "the link to a node is over");
+        gate.members.leave(member);
+        gate.link_waiters.remove(&link);
+        let with_lane = gate.clients.iter().filter(|(_, c)| c.lanes.iter().any(|l| l.member == member));
+        let slots: Vec<u32> = with_lane.map(|(slot, _)| slot as u32).collect();
+        for slot in slots {
+            self.lane_lost(g, slot, member);
+        }
+    }
+
+    fn lane_lost(&mut self, g: u8, slot: u32, member: u16) {
+        let Some(client) = self.client(g, slot) else { return };
+        let owed = client.lane_to(member).map_or(0, |l| l.unanswered);
+        client.lanes.retain(|l| l.member != member);
+        let mut failed: Vec<Request> = Vec::new();
+        if let Some(extras) = &mut client.extras {
+            failed = extras.requests.iter().filter(|r| r.member == member).copied().collect();
+            extras.requests.retain(|r| r.member != member);
+        }
+        let hello = client.hello;
+        for request in failed {
+            let kind = Kind::Unavailable;
+            self.tell_fault(g, slot, (request.route, request.seq), (kind.code(), kind.text()));
+        }
+        let close = self.untold(g, slot) == Untold::Close;
+        if !hello && owed > 0 && close {
+            return self.close_client(g, slot, Farewell::Policy, None);
+        }
+        self.resume(g, slot);
+    }
+
+    fn untold(&self, g: u8, slot: u32) -> Untold {
+        let gate = self.gates.get(usize::from(g));
+        let listener = gate.and_then(|gate| gate.listeners.get(usize::from(gate.clients.get(slot as usize)?.listener)));
+        listener.map_or(Untold::Close, |l| l.settings.on_lost)
+    }
+}

@@ -1,0 +1,20 @@
+//! Gates: client connections, checks, routing, outboxes. A gate never looks into a body.
+
+mod accept;
+mod binding;
+mod channels;
+pub(crate) mod client;
+mod inbound;
+pub(crate) mod lost;
+pub(crate) mod members;
+pub(crate) mod orders;
+mod outbound;
+mod part;
+mod settings;
+pub(crate) mod shard;
+mod sweep;
+pub(crate) mod users;
+
+pub use members::Dispatch;
+pub use part::{Admission, Arrival, Gate, Refusal};
+pub use settings::{ListenerSettings, Mechanism, Untold};

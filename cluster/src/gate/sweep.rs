@@ -1,0 +1,141 @@
+//! Once a second: who is silent, slow, half open or not logged in.
+
+use std::time::Duration;
+
+use due_core::{Code, Kind, net::Farewell};
+
+use super::{client::Stage, settings::Mechanism};
+use crate::shard::driver::Shard;
+
+/// What a look at a client found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Finding {
+    Silent,
+    Slow,
+    HalfOpen,
+    HalfFrame,
+    NotLoggedIn,
+    Starved,
+}
+
+/// How long a lane may be without credit.
+const DRY_LIMIT: Duration = Duration::from_secs(10);
+
+impl Shard {
+    pub(crate) fn sweep_clients(&mut self) {
+        for g in 0..self.gates.len() as u8 {
+            self.tick_listeners(g);
+            for (slot, finding) in self.look(g) {
+                self.act(g, slot, finding);
+            }
+        }
+    }
+
+    /// Sends the heartbeats of the `tick` mechanism.
+    fn tick_listeners(&mut self, g: u8) {
+        let now = self.millis();
+        let Some(gate) = self.gates.get_mut(usize::from(g)) else { return };
+        let mut due = Vec::new();
+        for end in &mut gate.listeners {
+            let interval = end.settings.heartbeat.as_millis() as u32;
+            if end.settings.heartbeat_mechanism == Mechanism::Tick && interval > 0 && reached(now, end.next_tick) {
+                end.next_tick = now.wrapping_add(interval);
+                due.push(end.number);
+            }
+        }
+        if due.is_empty() {
+            return;
+        }
+        let open = gate.clients.iter().filter(|(_, c)| c.is_open() && due.contains(&c.listener));
+        let slots: Vec<u32> = open.map(|(slot, _)| slot as u32).collect();
+        for slot in slots {
+            self.write_heartbeat(g, slot);
+        }
+    }
+
+    fn look(&mut self, g: u8) -> Vec<(u32, Finding)> {
+        let now = self.millis();
+        let mut found = Vec::new();
+        let Some(gate) = self.gates.get_mut(usize::from(g)) else { return found };
+        for (slot, client) in &mut gate.clients {
+            let Some(listener) = gate.listeners.get(usize::from(client.listener)) else { continue };
+            let Some(seen) = gate.last_seen.get_mut(slot) else { continue };
+            let set = &listener.settings;
+            let slow = client.waiting() >= set.outbox && {
+                let taken = client.conn.taken();
+                if std::mem::replace(&mut client.taken, taken) != taken {
+                    client.taken_at = now;
+                }
+                over(now, client.taken_at, set.slow_after)
+            };
+            if client.waiting() < set.outbox {
+                client.taken_at = now;
+            }
+            if client.paused {
+                // Who is not read cannot be heard.
+                *seen = now;
+            }
+            let dry = client.lanes.iter().any(|l| l.dry_since != 0 && over(now, l.dry_since, DRY_LIMIT));
+            let finding = match client.stage {
+                Stage::Closing | Stage::Ending => continue,
+                Stage::Opening if over(now, client.since, set.open_frame) => Finding::HalfOpen,
+                Stage::Opening => continue,
+                Stage::Open if slow => Finding::Slow,
+                Stage::Open if client.half_since != 0 && over(now, client.half_since, set.open_frame) => {
+                    Finding::HalfFrame
+                }
+                Stage::Open if set.heartbeat > Duration::ZERO && over(now, *seen, 2 * set.heartbeat) => Finding::Silent,
+                Stage::Open if not_logged_in(client, now, set.authorize) => Finding::NotLoggedIn,
+                Stage::Open if dry => Finding::Starved,
+                Stage::Open => continue,
+            };
+            found.push((slot as u32, finding));
+        }
+        found
+    }
+
+    fn act(&mut self, g: u8, slot: u32, finding: Finding) {
+        let Some(gate) = self.gates.get_mut(usize::from(g)) else { return };
+        match finding {
+            Finding::Silent => gate.counters.silent += 1,
+            Finding::Slow => gate.counters.slow += 1,
+            Finding::HalfOpen | Finding::HalfFrame => gate.counters.malformed += 1,
+            Finding::NotLoggedIn | Finding::Starved => {}
+        }
+        match finding {
+            // Nobody reads there: a goodbye would only wait.
+            Finding::Silent | Finding::Slow => self.drop_client(g, slot),
+            Finding::HalfOpen => self.drop_client(g, slot),
+            Finding::HalfFrame => self.kick_client(g, slot, Code::from(Kind::Malformed)),
+            Finding::NotLoggedIn => self.kick_client(g, slot, Code::UNAUTHORIZED),
+            Finding::Starved => self.starved(g, slot),
+        }
+    }
+
+    /// No credit for too long: what was forwarded is answered as timed out. The hello client is read on once there is
+    /// credit; an old one, which cannot be told, is closed.
+    fn starved(&mut self, g: u8, slot: u32) {
+        let Some(client) = self.client(g, slot) else { return };
+        if !client.hello {
+            return self.close_client(g, slot, Farewell::Policy, None);
+        }
+        let waiting: Vec<_> = client.extras().requests.drain(..).collect();
+        for request in waiting {
+            let kind = Kind::Timeout;
+            self.tell_fault(g, slot, (request.route, request.seq), (kind.code(), kind.text()));
+        }
+    }
+}
+
+fn not_logged_in(client: &super::client::Client, now: u32, authorize: Duration) -> bool {
+    authorize > Duration::ZERO && client.user.is_none() && !client.binding && over(now, client.since, authorize)
+}
+
+/// Is `at` further back than `limit`?
+fn over(now: u32, at: u32, limit: Duration) -> bool {
+    u128::from(now.wrapping_sub(at)) > limit.as_millis()
+}
+
+fn reached(now: u32, at: u32) -> bool {
+    now.wrapping_sub(at) < u32::MAX / 2
+}

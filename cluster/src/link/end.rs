@@ -1,0 +1,286 @@
+//! One end of a link on a shard.
+
+use std::{
+    collections::VecDeque,
+    task::{Poll, Waker},
+};
+
+use due_core::{
+    Error, Kind, Result,
+    id::Owner,
+    transport::{Batch, FrameKind, Head, Link, Part, Refused},
+};
+use slab::Slab;
+use tokio::sync::oneshot;
+
+use super::{GateOrder, decode_fault, encode_fault};
+use crate::{
+    node::shard::Peer,
+    shard::{
+        driver::{Shard, free_of_budget},
+        ready::{Mark, Token},
+    },
+};
+
+/// Which part of this shard the link belongs to.
+#[derive(Clone, Debug)]
+pub(crate) enum Side {
+    /// A gate's link to a node: the gate, and the node's number once its table is here.
+    Gate { gate: u8, node: Owner, name: String, member: Option<u16> },
+    /// A node's link to a gate shard.
+    Node { node: u8, gate: Owner, gate_shard: u16 },
+}
+
+/// Waits for the answer to an order.
+pub(crate) type Waiting = oneshot::Sender<Result<Vec<u8>>>;
+
+/// A link, its wakers, and what waits for answers over it.
+pub(crate) struct LinkEnd {
+    link: Box<dyn Link>,
+    pub(crate) side: Side,
+    mark: Mark,
+    waker: Waker,
+    dirty: bool,
+    /// Was found full: clients wait for room.
+    full: bool,
+    orders: Slab<(u32, Waiting)>,
+    /// Answers that found no room; bounded by the credit that their requests hold.
+    owed: VecDeque<(Head, Vec<u8>)>,
+    /// Dropped with the link, so that whoever keeps it up learns of its end.
+    alive: Option<oneshot::Sender<()>>,
+    /// Tells an answer to an earlier order in the same slot.
+    generation: u32,
+}
+
+/// Flag of an answer that is an error.
+const FLAG_FAULT: u8 = 1;
+/// Orders that may wait for their answer on one link.
+const MAX_ORDERS: usize = 16 * 1024;
+/// Frames taken from a link in one turn.
+const FRAMES_A_TURN: usize = 4096;
+
+impl Shard {
+    /// Takes a new link in.
+    pub(crate) fn add_link(&mut self, link: Box<dyn Link>, side: Side) -> u32 {
+        let entry = self.links.vacant_entry();
+        let number = entry.key() as u32;
+        let (waker, mark) = self.ready.waker(Token::Link(number));
+        mark.wake();
+        entry.insert(LinkEnd {
+            link,
+            side,
+            mark,
+            waker,
+            dirty: false,
+            full: false,
+            orders: Slab::new(),
+            owed: VecDeque::new(),
+            alive: None,
+            generation: 1,
+        });
+        number
+    }
+
+    /// Appends a frame; it leaves at the end of the turn.
+    pub(crate) fn link_send(&mut self, link: u32, head: Head, body: Part<'_>) -> Result<(), Refused> {
+        let Some(end) = self.links.get_mut(link as usize) else { return Err(Refused::Gone) };
+        // Behind answers that wait for room nothing may overtake.
+        let sent = if end.owed.is_empty() { end.link.send(head, body) } else { Err(Refused::Full) };
+        self.counters.link_out += u64::from(sent.is_ok());
+        if !end.dirty {
+            end.dirty = true;
+            self.dirty_links.push(link);
+        }
+        sent
+    }
+
+    /// Asks the other side; `waiting` gets the answer, or learns that the link is over.
+    pub(crate) fn link_order(&mut self, link: u32, lane: u64, order: &GateOrder, waiting: Option<Waiting>) {
+        self.link_ask(link, lane, order.number(), &order.encode(), waiting);
+    }
+
+    pub(crate) fn link_ask(&mut self, link: u32, lane: u64, number: i32, body: &[u8], waiting: Option<Waiting>) {
+        let Some(end) = self.links.get_mut(link as usize) else {
+            return fail(waiting, Kind::Unavailable.into());
+        };
+        let mut corr = 0;
+        if let Some(waiting) = waiting {
+            if end.orders.len() >= MAX_ORDERS {
+                return fail(Some(waiting), Error::new(Kind::Full, "too many orders wait on this link"));
+            }
+            end.generation = end.generation.wrapping_add(1).max(1);
+            let slot = end.orders.insert((end.generation, waiting));
+            corr = u64::from(end.generation) << 32 | slot as u64;
+        }
+        let head = Head { kind: FrameKind::Order, route: number, lane, corr, ..Head::default() };
+        if self.link_send(link, head, Part::Copy(body)).is_err()
+            && let Some(end) = self.links.get_mut(link as usize)
+            && let Some((_, waiting)) = end.orders.try_remove(corr as u32 as usize)
+        {
+            fail(Some(waiting), Error::new(Kind::Full, "the link is full"));
+        }
+    }
+
+    /// Answers an order of the other side.
+    pub(crate) fn link_answer(&mut self, link: u32, corr: u64, result: Result<Vec<u8>>) {
+        if corr == 0 {
+            return;
+        }
+        let (flags, body) = match result {
+            Ok(body) => (0, body),
+            Err(e) => (FLAG_FAULT, encode_fault(e.kind().code(), e.text())),
+        };
+        let head = Head { kind: FrameKind::Answer, flags, corr, ..Head::default() };
+        let _ = self.link_send(link, head, Part::Copy(&body));
+    }
+
+    fn link_answered(&mut self, link: u32, head: Head, body: &[u8]) {
+        let Some(end) = self.links.get_mut(link as usize) else { return };
+        let (slot, generation) = (head.corr as u32 as usize, (head.corr >> 32) as u32);
+        if end.orders.get(slot).is_none_or(|(g, _)| *g != generation) {
+            return;
+        }
+        let (_, waiting) = end.orders.remove(slot);
+        let result = match head.flags & FLAG_FAULT {
+            0 => Ok(body.to_vec()),
+            _ => {
+                let (code, text) = decode_fault(body);
+                Err(Error::new(Kind::from_code(code).unwrap_or(Kind::Internal), text)
+                    .from_origin(due_core::Origin::Remote))
+            }
+        };
+        let _ = waiting.send(result);
+    }
+
+    /// Reads one batch of a link; the rest comes in the next turn, after others had theirs.
+    pub(crate) fn link_ready(&mut self, link: u32) {
+        let Some(end) = self.links.get_mut(link as usize) else { return };
+        end.mark.clear();
+        let mut batch = std::mem::take(&mut self.batch);
+        let (waker, side) = (end.waker.clone(), end.side.clone());
+        match free_of_budget(&waker, |cx| end.link.poll_recv(cx, &mut batch, FRAMES_A_TURN)) {
+            Poll::Pending => self.link_room(link),
+            Poll::Ready(Ok(n)) if n > 0 => {
+                end.mark.wake();
+                self.link_frames(link, &side, &batch);
+            }
+            Poll::Ready(_) => self.link_over(link),
+        }
+        batch.clear();
+        self.batch = batch;
+    }
+
+    fn link_frames(&mut self, link: u32, side: &Side, batch: &Batch) {
+        self.counters.link_in += batch.len() as u64;
+        for i in 0..batch.len() {
+            let Some((head, body)) = batch.get(i) else { continue };
+            if head.kind == FrameKind::Answer {
+                self.link_answered(link, head, body);
+                continue;
+            }
+            let life = matches!(head.kind, FrameKind::Open | FrameKind::Bound | FrameKind::Unbound | FrameKind::Close);
+            match side {
+                Side::Gate { gate, member, .. } => self.frame_to_gate(*gate, *member, Some(link), head, body),
+                Side::Node { node, .. } if life => {
+                    self.frame_to_node(*node, Peer::Link(link), Head { lane: head.corr, ..head }, body);
+                }
+                Side::Node { node, .. } => self.frame_to_node(*node, Peer::Link(link), head, body),
+            }
+        }
+    }
+
+    /// Wakes the clients that waited for room on the link.
+    fn link_room(&mut self, link: u32) {
+        let Some(end) = self.links.get_mut(link as usize) else { return };
+        if !end.full {
+            return;
+        }
+        let waker = end.waker.clone();
+        if free_of_budget(&waker, |cx| end.link.poll_ready(cx)).is_pending() {
+            return;
+        }
+        while let Some((head, body)) = end.owed.pop_front() {
+            if end.link.send(head, Part::Copy(&body)) == Err(Refused::Full) {
+                end.owed.push_front((head, body));
+                end.mark.wake();
+                break;
+            }
+        }
+        if !end.dirty {
+            end.dirty = true;
+            self.dirty_links.push(link);
+        }
+        if !end.owed.is_empty() {
+            return;
+        }
+        end.full = false;
+        if let Side::Gate { gate, .. } = end.side {
+            self.resume_link_waiters(gate, link);
+        }
+    }
+
+    /// A frame found the link full: its sender is told when there is room again.
+    pub(crate) fn link_wait(&mut self, link: u32) {
+        let Some(end) = self.links.get_mut(link as usize) else { return };
+        end.full = true;
+        end.mark.wake();
+    }
+
+    /// An answer found the link full: it goes out when there is room.
+    pub(crate) fn link_owe(&mut self, link: u32, head: Head, body: &[u8]) {
+        if let Some(end) = self.links.get_mut(link as usize) {
+            end.owed.push_back((head, body.to_vec()));
+        }
+        self.link_wait(link);
+    }
+
+    /// The other side is gone.
+    pub(crate) fn link_over(&mut self, link: u32) {
+        let Some(end) = self.links.try_remove(link as usize) else { return };
+        for (_, (_, waiting)) in end.orders {
+            fail(Some(waiting), Kind::Unavailable.into());
+        }
+        match end.side {
+            Side::Gate { gate, node, member, .. } => self.node_lost(gate, &node, member, link),
+            Side::Node { node, .. } => self.gate_lost(node, link),
+        }
+    }
+
+    /// Hands what the turn appended to the other sides.
+    pub(crate) fn flush_links(&mut self) {
+        let mut dirty = std::mem::take(&mut self.dirty_links);
+        for link in dirty.drain(..) {
+            let Some(end) = self.links.get_mut(link as usize) else { continue };
+            end.dirty = false;
+            let waker = end.waker.clone();
+            if let Poll::Ready(Err(e)) = free_of_budget(&waker, |cx| end.link.poll_flush(cx)) {
+                tracing::debug!(error = %e, "a link ended while it was written");
+                self.link_over(link);
+            }
+        }
+        dirty.append(&mut self.dirty_links);
+        self.dirty_links = dirty;
+    }
+
+    /// Tells `alive` of the link's end by dropping it.
+    pub(crate) fn link_alive(&mut self, link: u32, alive: oneshot::Sender<()>) {
+        if let Some(end) = self.links.get_mut(link as usize) {
+            end.alive = Some(alive);
+        }
+    }
+
+    /// The gates' link that this shard's clients reach a node by.
+    pub(crate) fn link_member(&mut self, link: u32, member: u16) {
+        if let Some(end) = self.links.get_mut(link as usize)
+            && let Side::Gate { member: slot, .. } = &mut end.side
+        {
+            *slot = Some(member);
+        }
+    }
+}
+
+fn fail(waiting: Option<Waiting>, error: Error) {
+    if let Some(waiting) = waiting {
+        let _ = waiting.send(Err(error));
+    }
+}

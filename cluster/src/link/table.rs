@@ -1,0 +1,40 @@
+//! A node's route table as gates see it.
+
+use due_core::{Error, Kind, Result};
+use serde::{Deserialize, Serialize};
+
+/// One route of a node.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) struct TableRoute {
+    pub(crate) id: i32,
+    pub(crate) name: String,
+    #[serde(default)]
+    pub(crate) stateful: bool,
+    #[serde(default)]
+    pub(crate) authorized: bool,
+    #[serde(default)]
+    pub(crate) internal: bool,
+    /// Does the client expect an answer?
+    #[serde(default)]
+    pub(crate) answers: bool,
+}
+
+/// All routes of a node, and what else a gate must know of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) struct NodeTable {
+    pub(crate) routes: Vec<TableRoute>,
+    /// Takes routes that nobody names.
+    pub(crate) fallback: bool,
+    /// Has event handlers, so every session opens a lane to it at connect.
+    pub(crate) events: bool,
+}
+
+impl NodeTable {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    pub(crate) fn decode(body: &[u8]) -> Result<Self> {
+        serde_json::from_slice(body).map_err(|e| Error::new(Kind::Malformed, "a route table").because(e))
+    }
+}

@@ -1,0 +1,226 @@
+//! Frames of gates: the life of sessions, and their messages into mailboxes.
+
+use due_core::{
+    Result,
+    transport::{FrameKind, Head, Part, Refused},
+};
+use tokio::sync::oneshot;
+
+use super::shard::{Busy, Handled, Item, Mailbox, NodeSession, Peer};
+use crate::{
+    handler::Event,
+    link::{FLAG_HELLO, GateOrder, NodeOrder, Opened, Reader, end::Side},
+    session::{Made, Session},
+    shard::{driver::Shard, inbox::SessionKey},
+};
+
+impl Shard {
+    /// Takes a frame of a gate.
+    pub(crate) fn frame_to_node(&mut self, n: u8, peer: Peer, head: Head, body: &[u8]) {
+        match head.kind {
+            FrameKind::Message => {
+                self.message_to_node(n, peer, head, body);
+            }
+            FrameKind::Open => match Opened::decode(body) {
+                Ok(opened) => self.open_session(n, peer, head, opened),
+                Err(e) => tracing::warn!(error = %e, "a session cannot be opened"),
+            },
+            FrameKind::Bound => {
+                let r = &mut Reader(body);
+                if let (Ok(uid), Ok(epoch)) = (r.uid(), r.epoch()) {
+                    self.queue(n, peer, head.lane, Item::Bound(uid, epoch));
+                }
+            }
+            FrameKind::Unbound => self.queue(n, peer, head.lane, Item::Unbound),
+            FrameKind::Close => self.close_session(n, peer, head.lane),
+            FrameKind::Order if head.route == NodeOrder::TABLE => {
+                if let (Peer::Link(link), Some(node)) = (peer, self.nodes.get(usize::from(n))) {
+                    let table = node.shared.encoded.encode();
+                    self.link_answer(link, head.corr, Ok(table));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn open_session(&mut self, n: u8, peer: Peer, head: Head, opened: Opened) {
+        let (gate, gate_shard) = match self.gate_of(peer) {
+            Some(found) => found,
+            None => return,
+        };
+        let home = self.inbox.clone();
+        let Some(node) = self.nodes.get_mut(usize::from(n)) else { return };
+        let (slot, generation) = node.next_key();
+        let uid = opened.user.as_ref().map(|(uid, _)| uid.clone());
+        let key = SessionKey { node: n, slot, generation };
+        let session =
+            Session::new(Made { opened, gate, gate_shard, lane: head.lane, key, home, node: node.shared.own.clone() });
+        let slot = node.insert(NodeSession {
+            session,
+            peer,
+            lane: head.lane,
+            generation,
+            uid,
+            mailbox: Mailbox::default(),
+            busy: Busy::No,
+            hello: head.flags & FLAG_HELLO != 0,
+            listed: false,
+            late: 0,
+            credit: (0, 0),
+        });
+        self.queue_events(n, slot, Event::Connected);
+        self.run_session(n, slot);
+    }
+
+    fn gate_of(&self, peer: Peer) -> Option<(due_core::Owner, u16)> {
+        match peer {
+            Peer::Here(g) => Some((self.gates.get(usize::from(g))?.own.owner.clone(), self.number)),
+            Peer::Link(link) => match &self.links.get(link as usize)?.side {
+                Side::Node { gate, gate_shard, .. } => Some((gate.clone(), *gate_shard)),
+                Side::Gate { .. } => None,
+            },
+        }
+    }
+
+    pub(crate) fn queue_events(&mut self, n: u8, slot: u32, event: Event) {
+        let Some(node) = self.nodes.get_mut(usize::from(n)) else { return };
+        if !node.shared.encoded.events {
+            return;
+        }
+        let places = node.shared.table.event(event);
+        if let Some(session) = node.sessions.get_mut(slot as usize) {
+            places.into_iter().for_each(|place| session.mailbox.push(Item::Event(place)));
+        }
+    }
+
+    fn queue(&mut self, n: u8, peer: Peer, lane: u64, item: Item) {
+        let Some(node) = self.nodes.get_mut(usize::from(n)) else { return };
+        let Some(slot) = node.find(peer, lane) else {
+            node.stale += 1;
+            return;
+        };
+        if let Some(session) = node.sessions.get_mut(slot as usize) {
+            session.mailbox.push(item);
+        }
+        self.run_session(n, slot);
+    }
+
+    fn close_session(&mut self, n: u8, peer: Peer, lane: u64) {
+        let Some(node) = self.nodes.get_mut(usize::from(n)) else { return };
+        let Some(slot) = node.find(peer, lane) else { return };
+        self.end_session(n, slot);
+    }
+
+    /// The session's gate says that it is over, or is over itself.
+    fn end_session(&mut self, n: u8, slot: u32) {
+        let Some(node) = self.nodes.get_mut(usize::from(n)) else { return };
+        let Some(session) = node.sessions.get_mut(slot as usize) else { return };
+        if session.session.0.closed.swap(true, std::sync::atomic::Ordering::AcqRel) {
+            return;
+        }
+        self.queue_events(n, slot, Event::Disconnected);
+        if let Some(session) = self.nodes.get_mut(usize::from(n)).and_then(|node| node.sessions.get_mut(slot as usize))
+        {
+            session.mailbox.push(Item::Closed);
+        }
+        self.run_session(n, slot);
+    }
+
+    /// A link to a gate shard is over: so are its sessions.
+    pub(crate) fn gate_lost(&mut self, n: u8, link: u32) {
+        let inbox = self.inbox.clone();
+        let Some(node) = self.nodes.get_mut(usize::from(n)) else { return };
+        node.cluster.remove_link(&inbox, link);
+        let peer = Peer::Link(link);
+        let slots: Vec<u32> =
+            node.sessions.iter().filter(|(_, s)| s.peer == peer).map(|(slot, _)| slot as u32).collect();
+        for slot in slots {
+            self.end_session(n, slot);
+        }
+    }
+
+    /// Hands a message to its session: handled at once if nothing stands before it, else queued.
+    pub(crate) fn message_to_node(&mut self, n: u8, peer: Peer, head: Head, body: &[u8]) -> Handled {
+        let Some(node) = self.nodes.get_mut(usize::from(n)) else { return Handled::Done };
+        let Some(slot) = node.find(peer, head.lane) else {
+            node.stale += 1;
+            return Handled::Done;
+        };
+        let Some(session) = node.sessions.get_mut(slot as usize) else { return Handled::Done };
+        if session.busy != Busy::No || !session.mailbox.is_empty() || node.serial_busy {
+            session.mailbox.push_message(head, body);
+            if session.busy == Busy::No {
+                self.list(n, slot);
+            }
+            return Handled::Queued;
+        }
+        self.run_message(n, slot, (head, matches!(peer, Peer::Link(_))), body)
+    }
+
+    /// Pushes and late answers of handles.
+    pub(crate) fn session_push(&mut self, key: SessionKey, head: Head, body: &[u8]) {
+        let Some(node) = self.nodes.get_mut(usize::from(key.node)) else { return };
+        let Some(session) = node.of_key(key.slot, key.generation) else {
+            node.stale += 1;
+            return;
+        };
+        if matches!(head.kind, FrameKind::Reply | FrameKind::Error) {
+            session.late = session.late.saturating_sub(1);
+        }
+        let peer = session.peer;
+        self.send_down(key.node, peer, head, body);
+    }
+
+    /// An order of a session's handle to its gate.
+    pub(crate) fn session_order(
+        &mut self,
+        key: SessionKey,
+        order: GateOrder,
+        waiting: Option<oneshot::Sender<Result<Vec<u8>>>>,
+    ) {
+        let found = self.nodes.get_mut(usize::from(key.node)).and_then(|node| node.of_key(key.slot, key.generation));
+        let Some((peer, lane)) = found.map(|s| (s.peer, s.lane)) else { return };
+        match peer {
+            Peer::Here(g) => {
+                let to = waiting.map_or(crate::gate::orders::ReplyTo::Nobody, crate::gate::orders::ReplyTo::Here);
+                self.gate_order(g, lane, order, to);
+            }
+            Peer::Link(link) => self.link_order(link, lane, &order, waiting),
+        }
+    }
+
+    /// A frame to a session's gate.
+    pub(crate) fn send_down(&mut self, n: u8, peer: Peer, head: Head, body: &[u8]) {
+        match peer {
+            Peer::Here(g) => {
+                let member = self.nodes.get(usize::from(n)).and_then(|node| node.member_at(g));
+                self.frame_to_gate(g, member, None, head, body);
+            }
+            Peer::Link(link) => {
+                let sent = self.link_send(link, head, Part::Copy(body));
+                if sent == Err(Refused::Full) && head.kind != FrameKind::Message {
+                    self.link_owe(link, head, body);
+                }
+            }
+        }
+    }
+
+    /// Credit for a message that is done. Over a link it is gathered, so that it costs one frame for many.
+    pub(crate) fn return_credit(&mut self, n: u8, slot: u32, len: u32) {
+        let Some(node) = self.nodes.get_mut(usize::from(n)) else { return };
+        let Some(session) = node.sessions.get_mut(slot as usize) else { return };
+        let (peer, lane) = (session.peer, session.lane);
+        let (frames, bytes) = (session.credit.0 + 1, session.credit.1 + len);
+        let enough = matches!(peer, Peer::Here(_)) || frames >= GATHER_FRAMES || bytes >= GATHER_BYTES;
+        session.credit = if enough { (0, 0) } else { (frames, bytes) };
+        if enough {
+            let head =
+                Head { kind: FrameKind::Credit, corr: frames.into(), seq: bytes as i32, lane, ..Head::default() };
+            self.send_down(n, peer, head, &[]);
+        }
+    }
+}
+
+/// Credit is sent when a quarter of the lane's window was used.
+const GATHER_FRAMES: u32 = crate::link::LANE_FRAMES / 4;
+const GATHER_BYTES: u32 = crate::link::LANE_BYTES / 4;

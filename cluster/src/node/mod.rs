@@ -1,0 +1,8 @@
+//! Nodes: sessions, their mailboxes, and the handlers they run.
+
+mod frames;
+pub(crate) mod part;
+mod run;
+pub(crate) mod shard;
+
+pub use part::{Node, Order};

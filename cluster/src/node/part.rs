@@ -1,0 +1,125 @@
+//! The node as an application describes it.
+
+use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
+
+use crate::{cluster::Cluster, fault::Fault, handler::Routes};
+
+/// In which order a node's handlers run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    /// Handlers of one session one after the other, different sessions side by side.
+    #[default]
+    Session,
+    /// One handler at a time on the whole node, its awaits included, as code for one logic thread expects. The node
+    /// then runs on one shard.
+    Node,
+}
+
+type Hook = Box<dyn FnOnce(Cluster) -> Pin<Box<dyn Future<Output = Result<(), Fault>> + Send>> + Send>;
+
+/// A node: runs route handlers, event handlers and actors.
+pub struct Node {
+    pub(crate) name: String,
+    pub(crate) id: Option<String>,
+    pub(crate) weight: u32,
+    pub(crate) order: Order,
+    pub(crate) deadline: Duration,
+    pub(crate) routes: Routes<()>,
+    pub(crate) started: Vec<Hook>,
+    pub(crate) stopping: Vec<Hook>,
+    pub(crate) actors: crate::actor::Kinds,
+}
+
+impl Node {
+    /// A node of this name. Stateful bindings are per name; several instances may share it.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            id: None,
+            weight: 1,
+            order: Order::Session,
+            deadline: Duration::from_secs(30),
+            routes: Routes::new(),
+            started: Vec::new(),
+            stopping: Vec::new(),
+            actors: crate::actor::Kinds::default(),
+        }
+    }
+
+    /// The id in the registry; made up at start if not given.
+    #[must_use]
+    pub fn id(mut self, id: impl Into<String>) -> Self {
+        self.id = Some(id.into());
+        self
+    }
+
+    /// Its share of stateless work against other nodes of its name; 1 by default, 0 takes none while others do.
+    #[must_use]
+    pub fn weight(mut self, weight: u32) -> Self {
+        self.weight = weight;
+        self
+    }
+
+    /// In which order its handlers run.
+    #[must_use]
+    pub fn order(mut self, order: Order) -> Self {
+        self.order = order;
+        self
+    }
+
+    /// How long a request may take where its route says nothing; 30 s by default.
+    #[must_use]
+    pub fn deadline(mut self, limit: Duration) -> Self {
+        self.deadline = limit;
+        self
+    }
+
+    /// Adds routes.
+    #[must_use]
+    pub fn routes(mut self, routes: Routes<()>) -> Self {
+        self.routes = self.routes.merge(routes);
+        self
+    }
+
+    /// Adds whatever turns into routes (a component).
+    #[must_use]
+    pub fn add(self, part: impl Into<Routes<()>>) -> Self {
+        self.routes(part.into())
+    }
+
+    /// Runs once before the node takes work. An error ends the start of the application.
+    #[must_use]
+    pub fn started<F: Future<Output = Result<(), Fault>> + Send + 'static>(
+        mut self,
+        hook: impl FnOnce(Cluster) -> F + Send + 'static,
+    ) -> Self {
+        self.started.push(Box::new(|cluster| Box::pin(hook(cluster))));
+        self
+    }
+
+    /// Runs once when the node stops, while it still reaches its sessions.
+    #[must_use]
+    pub fn stopping<F: Future<Output = Result<(), Fault>> + Send + 'static>(
+        mut self,
+        hook: impl FnOnce(Cluster) -> F + Send + 'static,
+    ) -> Self {
+        self.stopping.push(Box::new(|cluster| Box::pin(hook(cluster))));
+        self
+    }
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Node").field("name", &self.name).field("weight", &self.weight).finish_non_exhaustive()
+    }
+}
+
+/// What all shards of a node have in common.
+pub(crate) struct NodeShared {
+    pub(crate) own: Arc<crate::session::NodeSelf>,
+    pub(crate) table: crate::handler::Table,
+    /// The table as gates get it.
+    pub(crate) encoded: Arc<crate::link::NodeTable>,
+    pub(crate) order: Order,
+    pub(crate) deadline: Duration,
+}

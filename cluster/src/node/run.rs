@@ -1,0 +1,478 @@
+//! Running handlers: at once where they are ready, as tasks where they wait, on the pool where they block.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use due_core::{
+    Code, RouteDef, RouteId,
+    transport::{FrameKind, Head},
+};
+use tokio::sync::oneshot;
+
+use super::{
+    part::Order,
+    shard::{Busy, Handled, Item, NodeShard, Task, Work},
+};
+use crate::{
+    fault::Fault,
+    handler::{Answer, Body, Event, Job, Late, Origin, Promise, Request, Start},
+    link::encode_fault,
+    session::Session,
+    shard::{
+        driver::{Shard, TimerEvent},
+        ready::Token,
+    },
+};
+
+/// Messages of one session in one turn.
+const ITEMS_A_TURN: usize = 64;
+/// Late answers that one session may owe.
+const MAX_LATE: u32 = 256;
+
+impl Shard {
+    /// Goes on with a session until its mailbox is empty, a handler waits, or its turn is over.
+    pub(crate) fn run_session(&mut self, n: u8, slot: u32) {
+        for _ in 0..ITEMS_A_TURN {
+            let Some(node) = self.nodes.get_mut(usize::from(n)) else { return };
+            let Some(session) = node.sessions.get_mut(slot as usize) else { return };
+            if session.busy != Busy::No {
+                return;
+            }
+            if node.serial_busy {
+                return self.list(n, slot);
+            }
+            let mut body = std::mem::take(&mut node.body);
+            let Some(item) = session.mailbox.pop(&mut body) else {
+                node.body = body;
+                return;
+            };
+            self.run_item(n, slot, item, &body);
+            if let Some(node) = self.nodes.get_mut(usize::from(n)) {
+                node.body = body;
+            }
+        }
+        self.list(n, slot);
+    }
+
+    /// Puts a session on the list of those to go on with.
+    pub(crate) fn list(&mut self, n: u8, slot: u32) {
+        let Some(node) = self.nodes.get_mut(usize::from(n)) else { return };
+        let Some(session) = node.sessions.get_mut(slot as usize) else { return };
+        if session.mailbox.is_empty() || std::mem::replace(&mut session.listed, true) {
+            return;
+        }
+        if node.serial_busy {
+            node.serial_waiting.push_back(slot);
+        } else {
+            self.runnable.push((n, slot));
+        }
+    }
+
+    /// Goes on with the sessions whose turn was over.
+    pub(crate) fn run_waiting(&mut self) {
+        let mut runnable = std::mem::take(&mut self.runnable);
+        for (n, slot) in runnable.drain(..) {
+            if let Some(node) = self.nodes.get_mut(usize::from(n))
+                && let Some(session) = node.sessions.get_mut(slot as usize)
+            {
+                session.listed = false;
+                self.run_session(n, slot);
+            }
+        }
+        if !self.runnable.is_empty() {
+            // More to do, but others first.
+            self.wake_soon();
+        }
+        runnable.append(&mut self.runnable);
+        self.runnable = runnable;
+    }
+
+    fn run_item(&mut self, n: u8, slot: u32, item: Item, body: &[u8]) {
+        match item {
+            Item::Message(head, _) => {
+                self.run_message(n, slot, (head, true), body);
+            }
+            Item::Event(place) => {
+                let begun = self.now();
+                let work = Work {
+                    session: Some(slot),
+                    head: Head::default(),
+                    len: 0,
+                    charged: false,
+                    place,
+                    event: true,
+                    begun,
+                };
+                self.start(n, work, &[], None);
+            }
+            Item::Bound(uid, epoch) => {
+                let Some(node) = self.nodes.get_mut(usize::from(n)) else { return };
+                if let Some(session) = node.sessions.get_mut(slot as usize) {
+                    session.session.set_user(Some((uid.clone(), epoch)));
+                    session.uid = Some(uid);
+                }
+                self.events_next(n, slot, Event::Bound);
+            }
+            Item::Unbound => {
+                let Some(node) = self.nodes.get_mut(usize::from(n)) else { return };
+                if let Some(session) = node.sessions.get_mut(slot as usize) {
+                    session.session.set_user(None);
+                    session.uid = None;
+                }
+            }
+            Item::Closed => {
+                if let Some(node) = self.nodes.get_mut(usize::from(n)) {
+                    node.remove(slot);
+                }
+            }
+        }
+    }
+
+    /// Runs an event's handlers before what stands in the mailbox already.
+    fn events_next(&mut self, n: u8, slot: u32, event: Event) {
+        let Some(node) = self.nodes.get_mut(usize::from(n)) else { return };
+        if !node.shared.encoded.events {
+            return;
+        }
+        let places = node.shared.table.event(event);
+        if let Some(session) = node.sessions.get_mut(slot as usize) {
+            session.mailbox.push_front(places.into_iter().map(Item::Event));
+        }
+    }
+
+    /// Runs the handler of a message; `charged`: the gate took lane credit for it.
+    pub(crate) fn run_message(&mut self, n: u8, slot: u32, message: (Head, bool), body: &[u8]) -> Handled {
+        let (head, charged) = message;
+        let begun = self.now();
+        let Some(node) = self.nodes.get_mut(usize::from(n)) else { return Handled::Done };
+        let table = &node.shared.table;
+        let Some(place) = table.find(RouteId(head.route)).or(table.fallback()) else {
+            return self.no_route(n, slot, (head, charged), body.len() as u32);
+        };
+        let work = Work { session: Some(slot), head, len: body.len() as u32, charged, place, event: false, begun };
+        self.start(n, work, body, None)
+    }
+
+    /// The gate's view of the table was older than ours.
+    fn no_route(&mut self, n: u8, slot: u32, message: (Head, bool), len: u32) -> Handled {
+        let (head, charged) = message;
+        let kind = due_core::Kind::NoRoute;
+        let body = encode_fault(kind.code(), kind.text());
+        let peer = self.nodes.get(usize::from(n)).and_then(|node| node.sessions.get(slot as usize)).map(|s| s.peer);
+        if let Some(peer) = peer {
+            self.send_down(n, peer, Head { kind: FrameKind::Error, ..head }, &body);
+        }
+        if charged {
+            self.return_credit(n, slot, len);
+        }
+        Handled::Done
+    }
+
+    /// Starts a handler. What ends at once is settled before this returns.
+    pub(crate) fn start(&mut self, n: u8, work: Work, body: &[u8], done: Option<oneshot::Sender<()>>) -> Handled {
+        let Some(node) = self.nodes.get_mut(usize::from(n)) else { return Handled::Done };
+        let task = node.tasks.vacant_key();
+        if node.wakers.len() <= task {
+            let waker = self.ready.waker(Token::Task(n, task as u32));
+            node.wakers.push(waker);
+        }
+        let mut out = std::mem::take(&mut node.out);
+        out.clear();
+        mark_busy(node, work, Busy::Here);
+        let running = self.pulse.enter(work.head.route);
+        let started = catch_unwind(AssertUnwindSafe(|| node.call(task, work, body, &mut out)));
+        drop(running);
+        let handled = match started {
+            Ok(Start::Done(answer)) => {
+                self.settle_work(n, work, answer, &out);
+                Handled::Done
+            }
+            Ok(Start::Pending(running)) => {
+                let limit = node.limit(work.place);
+                node.task_number += 1;
+                let number = node.task_number;
+                let timer = self.timers.add(work.begun + limit, TimerEvent::Deadline(n, task as u32, number));
+                mark_busy(node, work, Busy::Task);
+                node.tasks.insert(Task { running, work: Work { charged: true, ..work }, number, timer, done });
+                Handled::Queued
+            }
+            Ok(Start::Blocking(job)) => {
+                mark_busy(node, work, Busy::Pool);
+                self.run_blocking(n, Work { charged: true, ..work }, job, done);
+                Handled::Queued
+            }
+            Err(_) => {
+                self.panicked(n, work);
+                Handled::Done
+            }
+        };
+        if let Some(node) = self.nodes.get_mut(usize::from(n)) {
+            node.out = out;
+        }
+        handled
+    }
+
+    fn panicked(&mut self, n: u8, work: Work) {
+        if let Some(counters) = self.nodes.get_mut(usize::from(n)).and_then(|node| node.counters.get_mut(work.place)) {
+            counters.panics += 1;
+        }
+        self.settle_work(n, work, Answer::Fault(Fault::new(Code::INTERNAL, "").because(Panicked)), &[]);
+    }
+
+    /// Runs a blocking handler on the pool; its session waits for it, nobody else does.
+    fn run_blocking(&mut self, n: u8, work: Work, job: Job, done: Option<oneshot::Sender<()>>) {
+        let inbox = self.inbox.clone();
+        let generation = self.generation_of(n, work);
+        self.service.spawn_blocking(move || {
+            let (answer, out) = catch_unwind(AssertUnwindSafe(job))
+                .unwrap_or_else(|_| (Answer::Fault(Fault::new(Code::INTERNAL, "").because(Panicked)), Vec::new()));
+            inbox.run(move |shard| {
+                if shard.generation_of(n, work) == generation {
+                    shard.settle_work(n, work, answer, &out);
+                    shard.go_on(n, work);
+                }
+                drop(done);
+            });
+        });
+    }
+
+    fn generation_of(&self, n: u8, work: Work) -> Option<u32> {
+        let node = self.nodes.get(usize::from(n))?;
+        work.session.and_then(|slot| node.sessions.get(slot as usize)).map(|s| s.generation)
+    }
+
+    /// A waiting handler was woken.
+    pub(crate) fn task_ready(&mut self, n: u8, task: u32) {
+        let Some(node) = self.nodes.get_mut(usize::from(n)) else { return };
+        let Some((waker, mark)) = node.wakers.get(task as usize) else { return };
+        mark.clear();
+        let Some(waiting) = node.tasks.get_mut(task as usize) else { return };
+        let mut out = std::mem::take(&mut node.out);
+        out.clear();
+        let work = waiting.work;
+        let running = self.pulse.enter(work.head.route);
+        let polled = catch_unwind(AssertUnwindSafe(|| waiting.running.poll(&mut Context::from_waker(waker), &mut out)));
+        drop(running);
+        match polled {
+            Ok(Poll::Pending) => {}
+            Ok(Poll::Ready(answer)) => {
+                self.end_task(n, task, true);
+                self.settle_work(n, work, answer, &out);
+                self.go_on(n, work);
+            }
+            Err(_) => {
+                self.end_task(n, task, false);
+                self.panicked(n, work);
+                self.go_on(n, work);
+            }
+        }
+        if let Some(node) = self.nodes.get_mut(usize::from(n)) {
+            node.out = out;
+        }
+    }
+
+    fn end_task(&mut self, n: u8, task: u32, whole: bool) {
+        let Some(node) = self.nodes.get_mut(usize::from(n)) else { return };
+        let Some(task) = node.tasks.try_remove(task as usize) else { return };
+        self.timers.cancel(task.timer);
+        if whole && let Some(handler) = node.handlers.get_mut(task.work.place) {
+            handler.recycle(task.running);
+        }
+    }
+
+    /// A handler did not end in time: it is dropped, its request is answered so.
+    pub(crate) fn task_overdue(&mut self, n: u8, task: u32, number: u64) {
+        let Some(node) = self.nodes.get_mut(usize::from(n)) else { return };
+        let Some(work) = node.tasks.get(task as usize).filter(|t| t.number == number).map(|t| t.work) else { return };
+        if let Some(counters) = node.counters.get_mut(work.place) {
+            counters.timeouts += 1;
+        }
+        self.end_task(n, task, false);
+        self.settle_work(n, work, Answer::Fault(Code::TIMEOUT.into()), &[]);
+        self.go_on(n, work);
+    }
+
+    /// A handler has ended: counts, answers, returns credit.
+    fn settle_work(&mut self, n: u8, work: Work, answer: Answer, out: &[u8]) {
+        // What the handler pushed goes before its answer.
+        if self.inbox.is_filled() {
+            self.obey();
+        }
+        let now = tokio_now(work, self.now());
+        let Some(node) = self.nodes.get_mut(usize::from(n)) else { return };
+        if let Some(counters) = node.counters.get_mut(work.place) {
+            counters.handled += 1;
+            counters.faults += u64::from(matches!(answer, Answer::Fault(_)));
+            counters.time.record(now);
+        }
+        match (work.session, work.event) {
+            (Some(slot), false) => self.answer_client(n, slot, work, answer, out),
+            _ => log_fault(node, work, &answer),
+        }
+        if let (Some(slot), true, false) = (work.session, work.charged, work.event) {
+            self.return_credit(n, slot, work.len);
+        }
+        if let Some(node) = self.nodes.get_mut(usize::from(n)) {
+            mark_busy(node, work, Busy::No);
+        }
+        self.next_serial(n);
+    }
+
+    /// After a handler that waited: the rest of the session's mailbox.
+    fn go_on(&mut self, n: u8, work: Work) {
+        if let Some(slot) = work.session {
+            self.run_session(n, slot);
+        }
+    }
+
+    fn next_serial(&mut self, n: u8) {
+        let Some(node) = self.nodes.get_mut(usize::from(n)) else { return };
+        if node.serial_busy {
+            return;
+        }
+        if let Some(slot) = node.serial_waiting.pop_front() {
+            self.runnable.push((n, slot));
+            self.wake_soon();
+        }
+    }
+
+    fn answer_client(&mut self, n: u8, slot: u32, work: Work, answer: Answer, out: &[u8]) {
+        let Some(node) = self.nodes.get_mut(usize::from(n)) else { return };
+        let Some(session) = node.sessions.get_mut(slot as usize) else { return };
+        let (peer, hello) = (session.peer, session.hello);
+        let wanted = !hello || work.head.seq != 0;
+        let reply = Head { kind: FrameKind::Reply, flags: 0, ..work.head };
+        match answer {
+            Answer::Reply if wanted => self.send_down(n, peer, reply, out),
+            Answer::Nothing if hello && wanted => self.send_down(n, peer, reply, &[]),
+            Answer::Reply | Answer::Nothing => {}
+            Answer::Later => session.late += 1,
+            Answer::Fault(fault) => self.answer_fault(n, slot, work, &fault),
+        }
+    }
+
+    fn answer_fault(&mut self, n: u8, slot: u32, work: Work, fault: &Fault) {
+        let Some(node) = self.nodes.get_mut(usize::from(n)) else { return };
+        let Some(session) = node.sessions.get(slot as usize) else { return };
+        let (peer, hello) = (session.peer, session.hello);
+        let mount = node.shared.table.mount(work.place);
+        if let Some(source) = fault.source() {
+            let route = mount.map_or("", |m| m.def().name);
+            tracing::warn!(route, session = %session.session.id(), code = fault.code().number(), cause = %source, "a handler failed");
+        }
+        let mut body = Vec::new();
+        if !hello && mount.is_some_and(|m| m.answer_fault(fault, &mut body)) {
+            return self.send_down(n, peer, Head { kind: FrameKind::Reply, flags: 0, ..work.head }, &body);
+        }
+        if !hello || work.head.seq != 0 {
+            let body = encode_fault(fault.code().number(), fault.text());
+            self.send_down(n, peer, Head { kind: FrameKind::Error, flags: 0, ..work.head }, &body);
+        }
+    }
+
+    /// Runs a handler of the event bus; `done` is dropped at its end.
+    pub(crate) fn topic_event(&mut self, n: u8, place: usize, body: &Bytes, done: oneshot::Sender<()>) {
+        let begun = self.now();
+        let work = Work { session: None, head: Head::default(), len: 0, charged: false, place, event: true, begun };
+        self.start(n, work, body, Some(done));
+    }
+}
+
+impl NodeShard {
+    /// Calls a handler with everything borrowed from the shard.
+    fn call(&mut self, task: usize, work: Work, body: &[u8], out: &mut Vec<u8>) -> Start {
+        let Some(handler) = self.handlers.get_mut(work.place) else { return Start::Done(Answer::Nothing) };
+        let Some((waker, mark)) = self.wakers.get(task) else { return Start::Done(Answer::Nothing) };
+        let _ = mark;
+        let mount = self.shared.table.mount(work.place);
+        let known = mount.map_or(NOWHERE, |m| m.def());
+        let session = work.session.and_then(|slot| self.sessions.get(slot as usize));
+        let handle = session.map_or(&self.nobody, |s| &s.session);
+        let head = work.head;
+        let make = || -> Arc<dyn Promise> { Arc::new(LateAnswer { session: handle.clone(), head }) };
+        let limited = session.is_some_and(|s| s.late < MAX_LATE) && !work.event;
+        let rq = Request {
+            session: handle,
+            cluster: &self.cluster,
+            route: if work.event { known } else { RouteDef { id: RouteId(head.route), ..known } },
+            seq: head.seq,
+            body: Body::new(body, &self.arena),
+            uid: session.and_then(|s| s.uid.as_ref()),
+            deadline: work.begun + mount.and_then(|m| m.deadline()).unwrap_or(self.shared.deadline),
+            trace: head.trace,
+            origin: Origin::Client,
+            late: if limited { Late::new(&make) } else { Late::nobody() },
+        };
+        handler.start(&rq, &mut Context::from_waker(waker), out)
+    }
+
+    fn limit(&self, place: usize) -> std::time::Duration {
+        self.shared.table.mount(place).and_then(|m| m.deadline()).unwrap_or(self.shared.deadline)
+    }
+
+    pub(crate) fn member_at(&self, gate: u8) -> Option<u16> {
+        self.member_of.get(usize::from(gate)).copied().flatten()
+    }
+}
+
+const NOWHERE: RouteDef = RouteDef {
+    id: RouteId(0),
+    name: "",
+    flags: due_core::Flags { stateful: false, authorized: false, internal: false, class: due_core::Class::Must },
+};
+
+fn mark_busy(node: &mut NodeShard, work: Work, busy: Busy) {
+    node.serial_busy = node.shared.order == Order::Node && busy != Busy::No;
+    if let Some(session) = work.session.and_then(|slot| node.sessions.get_mut(slot as usize)) {
+        session.busy = busy;
+    }
+}
+
+fn log_fault(node: &NodeShard, work: Work, answer: &Answer) {
+    if let Answer::Fault(fault) = answer {
+        let name = node.shared.table.mount(work.place).map_or("", |m| m.def().name);
+        tracing::warn!(handler = name, ?fault, "a handler of an event failed");
+    }
+}
+
+/// How long a message was under way here; what ended in the turn it came in counts as nothing.
+fn tokio_now(work: Work, now: tokio::time::Instant) -> std::time::Duration {
+    now.saturating_duration_since(work.begun)
+}
+
+/// An answer that comes after its handler returned.
+struct LateAnswer {
+    session: Session,
+    head: Head,
+}
+
+impl Promise for LateAnswer {
+    fn answer(&self, outcome: Result<Bytes, Fault>) {
+        let (kind, body) = match outcome {
+            Ok(body) => (FrameKind::Reply, body),
+            Err(fault) => (FrameKind::Error, encode_fault(fault.code().number(), fault.text()).into()),
+        };
+        let head = Head { kind, flags: 0, ..self.head };
+        let inner = &self.session.0;
+        let _ = inner.home.push(inner.key, head, |out| {
+            out.extend_from_slice(&body);
+            Ok(())
+        });
+    }
+}
+
+/// Stands for a panic as the cause of a fault; the panic itself was printed by the hook.
+#[derive(Debug)]
+struct Panicked;
+
+impl std::fmt::Display for Panicked {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the handler panicked")
+    }
+}
+
+impl std::error::Error for Panicked {}

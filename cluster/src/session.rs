@@ -1,0 +1,317 @@
+//! A session as handlers hold it.
+
+use std::{
+    any::{Any, TypeId},
+    collections::{BTreeMap, HashMap},
+    fmt,
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use due_core::{
+    Code, Codec, Epoch, Error, Kind, Owner, Push, Result, SessionId, Uid,
+    locate::{Claim, Locator, Place, Subject},
+    transport::{FrameKind, Head},
+};
+use tokio::sync::oneshot;
+
+use crate::{
+    link::{GateOrder, class_bits},
+    shard::inbox::{Inbox, SessionKey},
+};
+
+/// How long an order to a gate may take.
+pub(crate) const ORDER_LIMIT: Duration = Duration::from_secs(3);
+
+/// One client's session, as a node sees it. Cheap to clone, keep it anywhere: when the client is gone its methods answer
+/// `Gone`, never somebody else's data.
+#[derive(Clone)]
+pub struct Session(pub(crate) Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) id: SessionId,
+    pub(crate) cid: u64,
+    pub(crate) peer: SocketAddr,
+    pub(crate) gate: Owner,
+    pub(crate) gate_shard: u16,
+    pub(crate) lane: u64,
+    pub(crate) key: SessionKey,
+    pub(crate) home: Arc<Inbox>,
+    pub(crate) node: Arc<NodeSelf>,
+    pub(crate) labels: BTreeMap<String, String>,
+    pub(crate) user: Mutex<Option<(Uid, Epoch)>>,
+    pub(crate) attached: Mutex<BTreeMap<&'static str, Arc<dyn Any + Send + Sync>>>,
+    data: Mutex<HashMap<TypeId, Box<dyn Any + Send + Sync>>>,
+    pub(crate) closed: AtomicBool,
+}
+
+/// The node a session handle belongs to.
+pub(crate) struct NodeSelf {
+    pub(crate) name: String,
+    pub(crate) owner: Owner,
+    pub(crate) locator: Arc<dyn Locator>,
+}
+
+/// What a new session handle is made of.
+pub(crate) struct Made {
+    pub(crate) opened: crate::link::Opened,
+    pub(crate) gate: Owner,
+    pub(crate) gate_shard: u16,
+    pub(crate) lane: u64,
+    pub(crate) key: SessionKey,
+    pub(crate) home: Arc<Inbox>,
+    pub(crate) node: Arc<NodeSelf>,
+}
+
+impl Session {
+    pub(crate) fn new(made: Made) -> Self {
+        Self(Arc::new(Inner {
+            id: made.opened.session,
+            cid: made.opened.cid,
+            peer: made.opened.peer,
+            gate: made.gate,
+            gate_shard: made.gate_shard,
+            lane: made.lane,
+            key: made.key,
+            home: made.home,
+            node: made.node,
+            labels: made.opened.labels.into_iter().collect(),
+            user: Mutex::new(made.opened.user),
+            attached: Mutex::default(),
+            data: Mutex::default(),
+            closed: AtomicBool::new(false),
+        }))
+    }
+
+    /// The session's id: random, the same on all nodes.
+    pub fn id(&self) -> SessionId {
+        self.0.id
+    }
+
+    /// The gate's counter for this connection, as due knows it: 1, 2, 3.. per gate, unique only with [`Session::gate`].
+    pub fn cid(&self) -> u64 {
+        self.0.cid
+    }
+
+    /// The gate that holds the connection.
+    pub fn gate(&self) -> &Owner {
+        &self.0.gate
+    }
+
+    /// Where the client speaks from.
+    pub fn peer(&self) -> SocketAddr {
+        self.0.peer
+    }
+
+    /// What the gate's `accept` or hello hook wrote on the session.
+    pub fn label(&self, name: &str) -> Option<&str> {
+        self.0.labels.get(name).map(String::as_str)
+    }
+
+    /// The user, once the session is bound.
+    pub fn uid(&self) -> Option<Uid> {
+        self.user().map(|(uid, _)| uid)
+    }
+
+    /// The fencing epoch of the user's binding.
+    pub fn epoch(&self) -> Option<Epoch> {
+        self.user().map(|(_, epoch)| epoch)
+    }
+
+    fn user(&self) -> Option<(Uid, Epoch)> {
+        self.0.user.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn set_user(&self, user: Option<(Uid, Epoch)>) {
+        *self.0.user.lock().unwrap_or_else(PoisonError::into_inner) = user;
+    }
+
+    /// Is the connection over, as far as this node knows?
+    pub fn is_closed(&self) -> bool {
+        self.0.closed.load(Ordering::Acquire)
+    }
+
+    /// Sends to this client. Never waits: `Ok` means that it stands in this process's bounded queue towards the gate;
+    /// pushes of one handler arrive in the order they were made, before its answer. `Full` took nothing, `Gone` says that
+    /// the client has left.
+    pub fn push<T, C: Codec<T>>(&self, push: Push<T, C>, value: &T) -> Result<()> {
+        self.push_with(push, value, 0)
+    }
+
+    /// Sends, then closes the connection gracefully once it is written.
+    pub fn push_then_close<T, C: Codec<T>>(&self, push: Push<T, C>, value: &T) -> Result<()> {
+        self.push_with(push, value, crate::link::FLAG_THEN_CLOSE)
+    }
+
+    fn push_with<T, C: Codec<T>>(&self, push: Push<T, C>, value: &T, flags: u8) -> Result<()> {
+        if self.is_closed() {
+            return Err(Kind::Gone.into());
+        }
+        let def = push.def();
+        let head = Head {
+            kind: FrameKind::Message,
+            flags: flags | class_bits(def.flags.class),
+            route: def.id.0,
+            lane: self.0.lane,
+            ..Head::default()
+        };
+        self.0.home.push(self.0.key, head, |out| C::default().encode(value, out).map_err(encode_error))
+    }
+
+    /// Binds the session to a user: the last login wins, an older session of the user is told `Relogin` and closed. The
+    /// epoch rises with every login of this user. Errors: `BadRequest` for an empty or negative uid, `Unavailable` when
+    /// the store cannot be reached or the gate is draining, `Gone` when the client has left.
+    pub async fn bind(&self, uid: impl Into<Uid>) -> Result<Epoch> {
+        let uid = uid.into();
+        uid.check()?;
+        let body = self.order(GateOrder::Bind(uid.clone())).await?;
+        let epoch = crate::link::Reader(&body).epoch()?;
+        self.set_user(Some((uid, epoch)));
+        Ok(epoch)
+    }
+
+    /// Ends the session's binding to its user; the connection stays.
+    pub async fn unbind(&self) -> Result<()> {
+        self.order(GateOrder::Unbind).await?;
+        self.set_user(None);
+        Ok(())
+    }
+
+    /// Binds the user to this node: stateful routes of its name come here from now on. Errors: `Unauthorized` without a
+    /// user, else as [`Session::bind`].
+    pub async fn bind_node(&self) -> Result<Epoch> {
+        let name = self.0.node.name.clone();
+        self.bind_slot(name).await
+    }
+
+    /// Ends the binding of the user to this node. The user may come back to it until then, also by another connection.
+    pub async fn unbind_node(&self) -> Result<()> {
+        let name = self.0.node.name.clone();
+        self.unbind_slot(name).await
+    }
+
+    pub(crate) async fn bind_slot(&self, name: String) -> Result<Epoch> {
+        let (uid, floor) = self.user().ok_or(Kind::Unauthorized)?;
+        let node = &self.0.node;
+        let claim = Claim { owner: node.owner.clone(), session: self.0.id, floor };
+        let taken = node.locator.take(uid.into(), Place::Node(name.as_str().into()), claim).await?;
+        let order = GateOrder::Slot { name, owner: node.owner.clone(), epoch: taken.epoch };
+        self.order(order).await?;
+        Ok(taken.epoch)
+    }
+
+    pub(crate) async fn unbind_slot(&self, name: String) -> Result<()> {
+        let (uid, _) = self.user().ok_or(Kind::Unauthorized)?;
+        let locator = &self.0.node.locator;
+        let subject = Subject::from(uid);
+        let record = locator.locate(subject.clone()).await?;
+        if let Some(slot) = record.node.get(name.as_str())
+            && slot.owner == self.0.node.owner
+        {
+            locator.unbind(subject, Place::Node(name.as_str().into()), slot.session, slot.epoch).await?;
+        }
+        self.order(GateOrder::Unslot { name }).await?;
+        Ok(())
+    }
+
+    /// Subscribes the connection to a channel of its gate; in order with the pushes of this session. Channels end with
+    /// the connection. Names are 1 to 255 bytes.
+    pub fn subscribe(&self, channel: &str) -> Result<()> {
+        check_channel(channel)?;
+        self.order_later(GateOrder::Subscribe(channel.to_owned()))
+    }
+
+    /// Ends a subscription.
+    pub fn unsubscribe(&self, channel: &str) -> Result<()> {
+        check_channel(channel)?;
+        self.order_later(GateOrder::Unsubscribe(channel.to_owned()))
+    }
+
+    /// Tells the client why (hello clients get code and text) and closes the connection after what is queued for it.
+    pub fn kick(&self, why: Code) {
+        let _ = self.order_later(close(false, why.number(), why.text()));
+    }
+
+    /// Closes the connection after what is queued for it.
+    pub fn close(&self) {
+        let _ = self.order_later(close(false, 0, ""));
+    }
+
+    /// Closes the connection at once; what is queued for it is dropped.
+    pub fn close_now(&self) {
+        let _ = self.order_later(close(true, 0, ""));
+    }
+
+    /// Keeps a value of this type with the session, in this process; one per type.
+    pub fn put<T: Send + Sync + 'static>(&self, value: T) {
+        self.data().insert(TypeId::of::<T>(), Box::new(value));
+    }
+
+    /// A clone of the value of this type.
+    pub fn get<T: Clone + Send + Sync + 'static>(&self) -> Option<T> {
+        self.data().get(&TypeId::of::<T>()).and_then(|v| v.downcast_ref::<T>()).cloned()
+    }
+
+    /// Takes the value of this type out.
+    pub fn take<T: Send + Sync + 'static>(&self) -> Option<T> {
+        self.data().remove(&TypeId::of::<T>()).and_then(|v| v.downcast().ok()).map(|v| *v)
+    }
+
+    fn data(&self) -> std::sync::MutexGuard<'_, HashMap<TypeId, Box<dyn Any + Send + Sync>>> {
+        self.0.data.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn order_later(&self, order: GateOrder) -> Result<()> {
+        let key = self.0.key;
+        match !self.is_closed() && self.0.home.run(move |shard| shard.session_order(key, order, None)) {
+            true => Ok(()),
+            false => Err(Kind::Gone.into()),
+        }
+    }
+
+    pub(crate) async fn order(&self, order: GateOrder) -> Result<Vec<u8>> {
+        let (tx, rx) = oneshot::channel();
+        let key = self.0.key;
+        if self.is_closed() || !self.0.home.run(move |shard| shard.session_order(key, order, Some(tx))) {
+            return Err(Kind::Gone.into());
+        }
+        match tokio::time::timeout(ORDER_LIMIT, rx).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Err(Kind::Gone.into()),
+            Err(_) => Err(Kind::Timeout.into()),
+        }
+    }
+}
+
+fn close(forced: bool, code: u32, text: &str) -> GateOrder {
+    GateOrder::Close { forced, code, text: text.to_owned() }
+}
+
+pub(crate) fn encode_error(e: due_core::CodecError) -> Error {
+    Error::new(Kind::BadRequest, "the value cannot be encoded").because(e)
+}
+
+pub(crate) fn check_channel(name: &str) -> Result<()> {
+    match (1..=255).contains(&name.len()) {
+        true => Ok(()),
+        false => Err(Error::new(Kind::BadRequest, format!("a channel name has 1 to 255 bytes, not {}", name.len()))),
+    }
+}
+
+impl PartialEq for Session {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.id == other.0.id
+    }
+}
+
+impl Eq for Session {}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Session({} at {})", self.0.id, self.0.gate)
+    }
+}

@@ -1,0 +1,245 @@
+//! The one future of a shard: polls what is ready, runs handlers, writes once at the end of the turn.
+
+use std::{
+    future::Future,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use due_core::{
+    net::{Pool, Scratch},
+    transport::Batch,
+};
+use slab::Slab;
+use tokio::{runtime::Handle, task::coop::unconstrained, time::Instant};
+
+use super::{
+    inbox::{Command, Commands, Inbox},
+    ready::{Mark, Ready, Token},
+    timers::Timers,
+    watchdog::Pulse,
+};
+use crate::{gate::shard::GateShard, link::end::LinkEnd, node::shard::NodeShard, stat::ShardCounters};
+
+/// What a timer of a shard is for.
+pub(crate) enum TimerEvent {
+    /// Look at all clients.
+    Sweep,
+    /// A handler's time is over: node, task and its number.
+    Deadline(u8, u32, u64),
+    /// A closing connection's time is over: gate, slot, generation.
+    Shutdown(u8, u32, u32),
+}
+
+/// A shard's state; only its driver touches it.
+pub(crate) struct Shard {
+    pub(crate) number: u16,
+    pub(crate) ready: Arc<Ready>,
+    pub(crate) inbox: Arc<Inbox>,
+    pub(crate) service: Handle,
+    pub(crate) pulse: Arc<Pulse>,
+    pub(crate) scratch: Option<Box<Scratch>>,
+    pub(crate) pool: Pool,
+    pub(crate) batch: Batch,
+    pub(crate) gates: Vec<GateShard>,
+    pub(crate) nodes: Vec<NodeShard>,
+    pub(crate) links: Slab<LinkEnd>,
+    pub(crate) timers: Timers<TimerEvent>,
+    pub(crate) dirty: Vec<(u8, u32)>,
+    pub(crate) dirty_links: Vec<u32>,
+    /// Sessions with queued messages and no running handler, whose turn was over: node and slot.
+    pub(crate) runnable: Vec<(u8, u32)>,
+    pub(crate) counters: ShardCounters,
+    pub(crate) stopped: bool,
+    epoch: Instant,
+    now: Instant,
+    sweep: Duration,
+    tokens: Vec<Token>,
+    commands: Commands,
+    timer: (Waker, Mark),
+}
+
+/// What a shard begins with.
+pub(crate) struct Setup {
+    pub(crate) number: u16,
+    pub(crate) service: Handle,
+    pub(crate) gates: Vec<GateShard>,
+    pub(crate) nodes: Vec<NodeShard>,
+    pub(crate) sweep: Duration,
+    pub(crate) ready: Arc<Ready>,
+    pub(crate) inbox: Arc<Inbox>,
+    pub(crate) pulse: Arc<Pulse>,
+}
+
+/// Times a turn goes round for what its own handlers asked.
+const ROUNDS: usize = 8;
+
+impl Shard {
+    /// Call it on the runtime that will poll the driver: the shard's timer belongs to that runtime.
+    pub(crate) fn new(setup: Setup) -> Self {
+        let now = Instant::now();
+        let mut timers = Timers::new(now);
+        timers.add(now + setup.sweep, TimerEvent::Sweep);
+        let timer = setup.ready.waker(Token::Timer);
+        timer.1.wake();
+        Self {
+            number: setup.number,
+            inbox: setup.inbox,
+            service: setup.service,
+            pulse: setup.pulse,
+            scratch: Some(Box::new(Scratch::new())),
+            pool: Pool::default(),
+            batch: Batch::default(),
+            gates: setup.gates,
+            nodes: setup.nodes,
+            links: Slab::new(),
+            timers,
+            dirty: Vec::new(),
+            dirty_links: Vec::new(),
+            runnable: Vec::new(),
+            counters: ShardCounters::default(),
+            stopped: false,
+            epoch: now,
+            now,
+            sweep: setup.sweep,
+            tokens: Vec::new(),
+            commands: Commands::default(),
+            ready: setup.ready,
+            timer,
+        }
+    }
+
+    /// The turn's time.
+    pub(crate) fn now(&self) -> Instant {
+        self.now
+    }
+
+    /// The turn's time in milliseconds since the shard began; 0 is never returned, so it can mean "not set". Wraps after
+    /// 49 days: compare with `wrapping_sub`.
+    pub(crate) fn millis(&self) -> u32 {
+        ((self.now - self.epoch).as_millis() as u32).max(1)
+    }
+
+    fn turn(&mut self, cx: &mut Context<'_>) {
+        self.now = Instant::now();
+        self.counters.turns += 1;
+        let mut tokens = std::mem::take(&mut self.tokens);
+        self.ready.take(&mut tokens);
+        for token in tokens.drain(..) {
+            self.wake(token);
+        }
+        self.tokens = tokens;
+        self.settle();
+        self.flush_links();
+        self.flush_clients();
+        self.flush_listeners();
+        self.arm(cx);
+    }
+
+    fn wake(&mut self, token: Token) {
+        match token {
+            Token::Conn(gate, slot) => self.client_ready(gate, slot),
+            Token::Listener(gate, number) => self.listener_ready(gate, number),
+            Token::Link(link) => self.link_ready(link),
+            Token::Task(node, task) => self.task_ready(node, task),
+            Token::Inbox => self.obey(),
+            Token::Timer => self.timers_due(),
+        }
+    }
+
+    /// Does what handlers of this turn asked for, a bounded number of times; the rest waits for the next turn.
+    fn settle(&mut self) {
+        for _ in 0..ROUNDS {
+            self.run_waiting();
+            if !self.inbox.is_filled() {
+                return;
+            }
+            self.obey();
+        }
+    }
+
+    /// Takes the inbox. Also called between a handler and its answer, so that its pushes come first.
+    pub(crate) fn obey(&mut self) {
+        let mut commands = std::mem::take(&mut self.commands);
+        self.inbox.take(&mut commands);
+        for command in commands.list.drain(..) {
+            match command {
+                Command::Push { session, head, body } => {
+                    let body = commands.bytes.get(body).unwrap_or_default();
+                    self.session_push(session, head, body);
+                }
+                Command::Run(work) => work(self),
+            }
+        }
+        commands.bytes.clear();
+        commands.bytes.shrink_to(256 * 1024);
+        self.commands = commands;
+    }
+
+    /// Asks for another turn right after this one.
+    pub(crate) fn wake_soon(&mut self) {
+        self.timer.1.wake();
+    }
+
+    fn timers_due(&mut self) {
+        self.timer.1.clear();
+        while let Some(event) = self.timers.pop(self.now) {
+            match event {
+                TimerEvent::Sweep => {
+                    self.sweep_clients();
+                    self.timers.add(self.now + self.sweep, TimerEvent::Sweep);
+                }
+                TimerEvent::Deadline(node, task, number) => self.task_overdue(node, task, number),
+                TimerEvent::Shutdown(gate, slot, generation) => self.shutdown_overdue(gate, slot, generation),
+            }
+        }
+    }
+
+    fn arm(&mut self, cx: &mut Context<'_>) {
+        let waker = self.timer.0.clone();
+        let timers = &mut self.timers;
+        let due = free_of_budget(&waker, |cx| timers.poll(cx));
+        if due.is_ready() {
+            self.timer.1.wake();
+        }
+        if !self.ready.park(cx.waker()) {
+            cx.waker().wake_by_ref();
+        }
+    }
+}
+
+/// Polls I/O without tokio's cooperative budget: with it, sockets late in a full turn would seem not ready and wait for
+/// another turn. User code is never polled in here.
+pub(crate) fn free_of_budget<T>(waker: &Waker, poll: impl FnOnce(&mut Context<'_>) -> Poll<T>) -> Poll<T> {
+    let mut poll = Some(poll);
+    let free = unconstrained(std::future::poll_fn(|cx| {
+        Poll::Ready(match poll.take() {
+            Some(poll) => poll(cx),
+            None => Poll::Pending,
+        })
+    }));
+    match pin!(free).poll(&mut Context::from_waker(waker)) {
+        Poll::Ready(result) => result,
+        Poll::Pending => Poll::Pending,
+    }
+}
+
+/// Runs a shard until it is stopped.
+pub(crate) struct Driver(pub(crate) Box<Shard>);
+
+impl Future for Driver {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.0.stopped {
+            self.0.turn(cx);
+        }
+        if self.0.stopped {
+            self.0.inbox.close();
+            return Poll::Ready(());
+        }
+        Poll::Pending
+    }
+}

@@ -1,0 +1,123 @@
+//! The inbox of a shard: what handles and tasks of other threads, and user code on the shard itself, ask of it.
+
+use std::{
+    ops::Range,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use due_core::{Error, Kind, Result, transport::Head};
+
+use super::{driver::Shard, ready::Mark};
+
+/// A session of a node shard: part, slot and generation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct SessionKey {
+    pub(crate) node: u8,
+    pub(crate) slot: u32,
+    pub(crate) generation: u32,
+}
+
+/// What a shard is asked to do.
+pub(crate) enum Command {
+    /// A frame for the session's gate; the body stands in [`Commands::bytes`].
+    Push { session: SessionKey, head: Head, body: Range<usize> },
+    /// Anything off the hot path.
+    Run(Box<dyn FnOnce(&mut Shard) + Send>),
+}
+
+/// Commands in the order they came, and the bodies of the pushes among them.
+#[derive(Default)]
+pub(crate) struct Commands {
+    pub(crate) list: Vec<Command>,
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// Bounded for pushes; never blocks.
+pub(crate) struct Inbox {
+    commands: Mutex<Commands>,
+    filled: AtomicBool,
+    closed: AtomicBool,
+    mark: Mark,
+}
+
+impl Inbox {
+    /// Pushes that may wait.
+    const MAX_COMMANDS: usize = 64 * 1024;
+    /// Bytes of their bodies.
+    const MAX_BYTES: usize = 16 * 1024 * 1024;
+
+    pub(crate) fn new(mark: Mark) -> Self {
+        Self { commands: Mutex::default(), filled: AtomicBool::new(false), closed: AtomicBool::new(false), mark }
+    }
+
+    /// Queues a frame whose body `encode` appends. `Full` when too much waits, `Gone` when the shard has ended.
+    pub(crate) fn push(
+        &self,
+        session: SessionKey,
+        head: Head,
+        encode: impl FnOnce(&mut Vec<u8>) -> Result<()>,
+    ) -> Result<()> {
+        let mut commands = self.commands.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.closed.load(Ordering::Acquire) {
+            return Err(Kind::Gone.into());
+        }
+        if commands.list.len() >= Self::MAX_COMMANDS || commands.bytes.len() >= Self::MAX_BYTES {
+            return Err(Error::new(Kind::Full, "the send queue towards the gate is full"));
+        }
+        let from = commands.bytes.len();
+        if let Err(e) = encode(&mut commands.bytes) {
+            commands.bytes.truncate(from);
+            return Err(e);
+        }
+        let body = from..commands.bytes.len();
+        commands.list.push(Command::Push { session, head, body });
+        drop(commands);
+        self.note();
+        Ok(())
+    }
+
+    /// Queues work; `false` when the shard has ended (the work is dropped).
+    pub(crate) fn run(&self, work: impl FnOnce(&mut Shard) + Send + 'static) -> bool {
+        let work: Box<dyn FnOnce(&mut Shard) + Send> = Box::new(work);
+        {
+            let mut commands = self.commands.lock().unwrap_or_else(PoisonError::into_inner);
+            if self.closed.load(Ordering::Acquire) {
+                return false;
+            }
+            commands.list.push(Command::Run(work));
+        }
+        self.note();
+        true
+    }
+
+    fn note(&self) {
+        if !self.filled.swap(true, Ordering::AcqRel) {
+            self.mark.wake();
+        }
+    }
+
+    /// Is there anything? One load.
+    pub(crate) fn is_filled(&self) -> bool {
+        self.filled.load(Ordering::Acquire)
+    }
+
+    /// Swaps what came with `into`, which is empty.
+    pub(crate) fn take(&self, into: &mut Commands) {
+        let mut commands = self.commands.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::swap(&mut *commands, into);
+        self.filled.store(false, Ordering::Release);
+        self.mark.clear();
+    }
+
+    /// Takes nothing any more; what waits is dropped, so that whoever waits for an answer learns it.
+    pub(crate) fn close(&self) {
+        let mut commands = self.commands.lock().unwrap_or_else(PoisonError::into_inner);
+        self.closed.store(true, Ordering::Release);
+        let dropped = std::mem::take(&mut *commands);
+        drop(commands);
+        drop(dropped);
+    }
+}

@@ -1,0 +1,131 @@
+//! Names the route whose handler holds a shard.
+//!
+//! A shard writes what it runs into two atomics; a thread of its own looks at them. So a handler costs two stores, and
+//! one that never returns is named too.
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
+
+/// How long a handler may hold its shard before it is named.
+pub(crate) const LIMIT: Duration = Duration::from_millis(10);
+
+const IDLE: i64 = i64::MIN;
+
+/// What a shard runs at this moment.
+pub(crate) struct Pulse {
+    shard: u16,
+    running: AtomicI64,
+    started: AtomicU64,
+    held: AtomicU64,
+    named: Mutex<Vec<String>>,
+}
+
+impl Pulse {
+    pub(crate) fn new(shard: u16) -> Arc<Self> {
+        Arc::new(Self {
+            shard,
+            running: AtomicI64::new(IDLE),
+            started: AtomicU64::new(0),
+            held: AtomicU64::new(0),
+            named: Mutex::default(),
+        })
+    }
+
+    /// A handler of `route` begins; the guard ends it, also when it panics.
+    pub(crate) fn enter(&self, route: i32) -> Running<'_> {
+        self.started.fetch_add(1, Ordering::Relaxed);
+        self.running.store(route.into(), Ordering::Release);
+        Running(self)
+    }
+
+    /// How many handlers held the shard for too long.
+    pub(crate) fn held(&self) -> u64 {
+        self.held.load(Ordering::Relaxed)
+    }
+
+    /// The routes they were of; at most 64.
+    pub(crate) fn named(&self) -> Vec<String> {
+        self.named.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn note(&self, route: String) {
+        self.held.fetch_add(1, Ordering::Relaxed);
+        let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
+        if named.len() < 64 && !named.contains(&route) {
+            named.push(route);
+        }
+    }
+}
+
+/// A handler is running.
+pub(crate) struct Running<'a>(&'a Pulse);
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.running.store(IDLE, Ordering::Release);
+    }
+}
+
+/// The thread that looks at all shards; ends when it is dropped.
+pub(crate) struct Watchdog {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Watchdog {
+    /// `name` tells the name of a route.
+    pub(crate) fn start(pulses: Vec<Arc<Pulse>>, name: impl Fn(i32) -> String + Send + 'static) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let ended = stop.clone();
+        let thread = std::thread::Builder::new()
+            .name("due-watchdog".to_owned())
+            .spawn(move || watch(&pulses, &ended, name))
+            .map_err(|e| tracing::warn!(error = %e, "no watchdog: the thread cannot be started"))
+            .ok();
+        Self { stop, thread }
+    }
+}
+
+impl Drop for Watchdog {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Release);
+        if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
+            let _ = thread.join();
+        }
+    }
+}
+
+/// What was seen at the last look: (handlers started, already named).
+type Seen = (u64, bool);
+
+fn watch(pulses: &[Arc<Pulse>], ended: &AtomicBool, name: impl Fn(i32) -> String) {
+    let mut seen: Vec<Seen> = vec![(0, false); pulses.len()];
+    while !ended.load(Ordering::Acquire) {
+        std::thread::park_timeout(LIMIT);
+        for (pulse, seen) in pulses.iter().zip(&mut seen) {
+            look(pulse, seen, &name);
+        }
+    }
+}
+
+fn look(pulse: &Pulse, seen: &mut Seen, name: &impl Fn(i32) -> String) {
+    let (started, running) = (pulse.started.load(Ordering::Relaxed), pulse.running.load(Ordering::Acquire));
+    let same = running != IDLE && seen.0 == started;
+    if same && !seen.1 {
+        let route = name(running as i32);
+        tracing::warn!(
+            shard = pulse.shard,
+            route,
+            "a handler holds its shard for more than 10 ms: everybody on the shard waits; mark it blocking(..)"
+        );
+        pulse.note(route);
+    }
+    *seen = (started, same);
+}
