@@ -35,6 +35,11 @@ fn the_readme_lists_every_feature() {
 }
 
 #[test]
+fn the_crate_docs_list_every_feature() {
+    assert_eq!(rows(&text("due/src/lib.rs"), "feature"), features(), "left: due/src/lib.rs, right: due/Cargo.toml");
+}
+
+#[test]
 fn links_between_papers_lead_somewhere() {
     none("broken link", FILES.iter().filter(|f| f.path.ends_with(".md")).flat_map(broken));
 }
