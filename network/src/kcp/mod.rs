@@ -18,7 +18,7 @@
 //! | `interval` | 10ms | 10ms to 5s | the longest that an acknowledgement waits for company |
 //! | `resend` | 2 | 0 is off | retry at once what so many later segments overtook |
 //! | `nc` | on | | no congestion control: only the windows bound what is under way |
-//! | `mtu` | 1400 | 64 to 1500 bytes | the longest datagram that leaves |
+//! | `mtu` | 1200 | 64 to 1500 bytes | the longest datagram that leaves: it is never cut up, so it must pass every way (tunnels!) |
 //! | `snd-wnd` | 256 | 2 to 8192 segments | most that is under way to one peer |
 //! | `rcv-wnd` | 256 | 2 to 8192 segments | most that waits to be read, and so may be under way from one peer |
 //! | `ack-nodelay` | off | | acknowledge in every turn; off waits for data, a second segment, a gap or `interval` |

@@ -34,7 +34,7 @@ impl Default for Settings {
             interval: Duration::from_millis(10),
             resend: 2,
             nc: true,
-            mtu: 1400,
+            mtu: 1200,
             snd_wnd: 256,
             rcv_wnd: 256,
             ack_nodelay: false,

@@ -257,7 +257,7 @@ fn a_full_socket_keeps_the_other_sessions_for_the_next_flush() {
 
 #[test]
 fn a_write_waits_for_room_and_is_woken_by_an_acknowledgement() {
-    let mut e = endpoint("snd-wnd=2");
+    let mut e = endpoint("snd-wnd=2&mtu=1400");
     e.datagram(0, address(1), None, &hello(7));
     let (key, _) = e.accept().unwrap();
     let mut out = Segments::default();
