@@ -46,9 +46,10 @@ pub trait Locator: Send + Sync + 'static {
     /// [`Verdict::Missing`]. A fenced owner is answered [`Verdict::Fenced`], not an error.
     async fn reassert(&self, binding: Binding) -> Result<Verdict>;
 
-    /// Ends the binding of a session with the epoch it was given, and leaves a tombstone with a fresh epoch, so that a
-    /// late [`Locator::reassert`] cannot revive it; also if the store has lost the slot. Returns that epoch; `None` if
-    /// somebody else holds the place by a higher epoch, or by the same one: nothing happened then.
+    /// Ends the binding of a session with the epoch it was given, and leaves a tombstone with the epoch after it, so
+    /// that a late [`Locator::reassert`] cannot revive it. Returns that epoch. It ends every claim up to `epoch`, also
+    /// one that the store has lost, and none above: a later login whose own write was lost is not fenced by it. `None`
+    /// if somebody else holds the place by this epoch, or it is at a higher one: nothing happened then.
     async fn unbind(&self, subject: Subject, place: Place, session: SessionId, epoch: Epoch) -> Result<Option<Epoch>>;
 
     /// The record; empty for an unknown subject. Slots of fenced owners are not shown, their epochs are.

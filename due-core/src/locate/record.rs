@@ -104,7 +104,7 @@ pub struct Binding {
 pub enum Verdict {
     /// As believed.
     Current,
-    /// The store does not know it, or only an older one: reassert it.
+    /// The store knows nothing above it, and nobody holds the place by this epoch: reassert it.
     Missing,
     /// The store has another session with this very epoch: the one with the smaller session id takes anew, the other
     /// closes.

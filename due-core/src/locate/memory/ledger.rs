@@ -82,14 +82,18 @@ impl Ledger {
         of: (SessionId, Epoch),
         now: Instant,
     ) -> Result<(Option<Epoch>, Option<Change>)> {
+        let (session, mine) = of;
+        let epoch = Epoch(mine.0.saturating_add(1));
+        if epoch > MAX_EPOCH {
+            return Err(over_limit(mine));
+        }
         match self.cell(&subject, &place) {
-            Some(Cell::Unbound { epoch, of: done, .. }) if *done == Some(of) => return Ok((Some(*epoch), None)),
-            Some(cell) if cell.epoch() > of.1 => return Ok((None, None)),
-            Some(Cell::Held { slot, .. }) if slot.epoch == of.1 && slot.session != of.0 => return Ok((None, None)),
+            Some(Cell::Unbound { epoch: done, .. }) if *done == epoch => return Ok((Some(epoch), None)),
+            Some(cell) if cell.epoch() > mine => return Ok((None, None)),
+            Some(Cell::Held { slot, .. }) if slot.epoch == mine && slot.session != session => return Ok((None, None)),
             _ => {}
         }
-        let epoch = self.next(&subject, of.1)?;
-        self.set(&subject, &place, Cell::Unbound { epoch, of: Some(of), since: now });
+        self.set(&subject, &place, Cell::Unbound { epoch, since: now });
         self.expire_later(&subject, now);
         Ok((Some(epoch), Some(Change { subject, place, slot: None, epoch })))
     }
@@ -104,13 +108,10 @@ impl Ledger {
         if self.fenced.contains(&mine.owner) || epoch > mine.epoch {
             return Verdict::Fenced(epoch);
         }
-        match cell {
-            Some(cell) if epoch == mine.epoch => match cell.slot() {
-                Some(slot) if slot.session == mine.session && slot.owner == mine.owner => Verdict::Current,
-                Some(slot) => Verdict::Tie(slot.clone()),
-                None => Verdict::Fenced(epoch),
-            },
-            _ => Verdict::Missing,
+        match cell.and_then(Cell::slot).filter(|slot| slot.epoch == mine.epoch && !self.fenced.contains(&slot.owner)) {
+            Some(slot) if slot.session == mine.session && slot.owner == mine.owner => Verdict::Current,
+            Some(slot) => Verdict::Tie(slot.clone()),
+            None => Verdict::Missing,
         }
     }
 
@@ -153,7 +154,7 @@ impl Ledger {
         let next = Epoch(last.max(floor).0.saturating_add(1));
         match next <= MAX_EPOCH {
             true => Ok(next),
-            false => Err(Error::new(Kind::BadRequest, format!("the epoch {floor} is over the limit"))),
+            false => Err(over_limit(floor)),
         }
     }
 
@@ -190,7 +191,7 @@ impl Ledger {
         let mut touched = Vec::new();
         for (subject, entry) in &mut self.entries {
             for cell in entry.cells.values_mut().filter(|cell| cell.slot().is_some_and(|slot| slot.owner == *owner)) {
-                *cell = Cell::Unbound { epoch: cell.epoch(), of: None, since: now };
+                *cell = Cell::Unbound { epoch: cell.epoch(), since: now };
                 touched.push(subject.clone());
             }
         }
@@ -199,6 +200,10 @@ impl Ledger {
         }
         self.fenced.remove(owner);
     }
+}
+
+fn over_limit(epoch: Epoch) -> Error {
+    Error::new(Kind::BadRequest, format!("the epoch {epoch} is over the limit"))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use tokio::time::Instant;
 
-use super::{Claim, Epoch, Owner, Place, Record, SessionId, Slot};
+use super::{Claim, Epoch, Owner, Place, Record, Slot};
 
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
@@ -23,8 +23,6 @@ pub(super) enum Cell {
     },
     Unbound {
         epoch: Epoch,
-        /// Whose unbind it was: it may come again after a lost answer.
-        of: Option<(SessionId, Epoch)>,
         since: Instant,
     },
 }
