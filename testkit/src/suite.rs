@@ -1,8 +1,9 @@
 //! How the cases of a suite are run and reported.
 
-use std::{future::Future, pin::Pin, time::Duration};
+use std::{future::Future, time::Duration};
 
 use due_core::{Error, Kind, Result};
+use futures_util::future::BoxFuture;
 use tokio::time;
 
 /// What a case did.
@@ -28,7 +29,7 @@ pub struct Case<B> {
     /// What it proves.
     pub name: &'static str,
     /// Runs it on a fresh bench.
-    pub run: fn(B) -> Pin<Box<dyn Future<Output = Result<Ran>> + Send>>,
+    pub run: fn(B) -> BoxFuture<'static, Result<Ran>>,
 }
 
 /// A [`Case`] named like its function.

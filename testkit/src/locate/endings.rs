@@ -7,13 +7,14 @@ use due_core::{
 
 use super::{Bench, NONE, Ran, above, at_gate, claim, game, owner, slot, take, user, won};
 
-pub(super) async fn unbind_leaves_a_tombstone_with_a_fresh_epoch(bench: Bench) -> Result<Ran> {
+pub(super) async fn unbind_leaves_a_tombstone_with_a_higher_epoch(bench: Bench) -> Result<Ran> {
     let node = bench.a.take(user(), game(), claim(5, NONE)).await?;
     let taken = take(&bench.a, 1).await?;
     let tomb = bench.b.unbind(user(), Place::Gate, SessionId(1), taken.epoch).await?;
     assert!(tomb > Some(taken.epoch));
     let record = bench.a.locate(user()).await?;
-    assert_eq!((record.gate.clone(), Some(record.last)), (None, tomb));
+    assert_eq!(record.gate, None);
+    assert!(Some(record.last) >= tomb);
     assert_eq!(record.unbound.get(&Place::Gate).copied(), tomb);
     assert_eq!(record.slot(&game()), Some(&slot(5, node.epoch)), "other places stay");
     assert!(Some(take(&bench.a, 2).await?.epoch) > tomb);
@@ -61,6 +62,19 @@ pub(super) async fn unbind_of_a_lost_slot_leaves_a_tombstone(bench: Bench) -> Re
     assert!(tomb > Some(given));
     assert!(matches!(bench.a.reassert(at_gate(1, given)).await?, Verdict::Fenced(_)));
     assert!(Some(take(&bench.b, 2).await?.epoch) > tomb);
+    Ok(Ran::Yes)
+}
+
+/// A client that was displaced closes late, at a store that has forgotten by whom.
+pub(super) async fn unbind_fences_nobody_above_it(bench: Bench) -> Result<Ran> {
+    let first = take(&bench.a, 1).await?;
+    bench.a.take(user(), game(), claim(5, above(first.epoch, 100))).await?;
+    bench.a.unbind(user(), Place::Gate, SessionId(1), first.epoch).await?;
+    let later = at_gate(2, above(first.epoch, 1));
+    assert_eq!(bench.b.check(vec![later.clone()]).await?, [Verdict::Missing]);
+    assert_eq!(bench.b.reassert(later).await?, Verdict::Current);
+    assert_eq!(bench.a.unbind(user(), Place::Gate, SessionId(1), first.epoch).await?, None);
+    assert_eq!(bench.a.locate(user()).await?.gate, Some(slot(2, above(first.epoch, 1))));
     Ok(Ran::Yes)
 }
 
