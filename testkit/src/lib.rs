@@ -3,7 +3,11 @@
 //! One suite per contract: a list of cases, each a documented behaviour, gated by the capabilities that the backend
 //! declares. The memory backends pass them here; a backend author calls them on a real server.
 
+pub mod bus;
+pub mod cache;
+pub mod config;
 pub mod locate;
+pub mod lock;
 pub mod network;
 pub mod registry;
 pub mod suite;

@@ -98,11 +98,15 @@ impl Broker {
     }
 }
 
-/// Forgets the longest unused topic that nobody subscribes to; says whether there was one.
+/// Forgets the longest unused eighth of the topics that nobody subscribes to; says whether there were any. Many at once,
+/// so that a program with more topics than are kept does not look through all of them at every new one.
 fn forget_idle(topics: &mut HashMap<Arc<str>, Arc<Topic>>) -> bool {
     let idle = topics.iter().filter(|(_, t)| Arc::strong_count(t) == 1 && !t.has_durable());
-    let Some(name) = idle.min_by_key(|(_, t)| t.last_used()).map(|(name, _)| name.clone()) else { return false };
-    topics.remove(&name).is_some()
+    let mut idle: Vec<_> = idle.map(|(name, t)| (t.last_used(), name.clone())).collect();
+    idle.sort_unstable();
+    let count = idle.len().div_ceil(8);
+    idle.iter().take(count).for_each(|(_, name)| drop(topics.remove(name)));
+    count > 0
 }
 
 #[async_trait]

@@ -90,6 +90,11 @@ impl CacheStore for Store {
         if before.is_some() && write == Write::IfAbsent {
             return Ok(false);
         }
+        if weight(key, &value) > self.size {
+            // Forgotten at once, rather than everything else for it.
+            table.remove(key);
+            return Ok(true);
+        }
         table.insert(key, value, end(life, before.flatten()));
         table.shrink(self.size);
         Ok(true)

@@ -6,7 +6,7 @@
 mod cached;
 pub mod memory;
 
-use std::{future::Future, ops::RangeInclusive, pin::Pin, time::Duration};
+use std::{future::Future, ops::RangeInclusive, pin::Pin, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -110,4 +110,23 @@ pub trait CacheStore: Send + Sync + 'static {
 
     /// See [`Cache::incr`].
     async fn incr(&self, key: &str, by: i64) -> Result<i64>;
+}
+
+#[async_trait]
+impl<S: CacheStore> CacheStore for Arc<S> {
+    async fn get(&self, key: &str) -> Result<Option<Bytes>> {
+        (**self).get(key).await
+    }
+
+    async fn put(&self, key: &str, value: Bytes, life: Life, write: Write) -> Result<bool> {
+        (**self).put(key, value, life, write).await
+    }
+
+    async fn delete(&self, key: &str) -> Result<bool> {
+        (**self).delete(key).await
+    }
+
+    async fn incr(&self, key: &str, by: i64) -> Result<i64> {
+        (**self).incr(key, by).await
+    }
 }
