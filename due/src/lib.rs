@@ -1,1 +1,95 @@
-//! To come.
+//! due: a framework for real-time and game servers.
+//!
+//! One program runs as one process with nothing installed, or as a fleet of gates, nodes and meshes: only URLs differ.
+//!
+//! ```no_run
+//! use due::prelude::*;
+//! use serde::{Deserialize, Serialize};
+//!
+//! #[derive(Serialize, Deserialize)]
+//! struct Hello { name: String }
+//! #[derive(Serialize, Deserialize)]
+//! struct Hi { text: String }
+//!
+//! const HELLO: Call<Hello, Hi> = Call::new(1, "hello");
+//!
+//! async fn hello(Msg(req): Msg<Hello>) -> Hi {
+//!     Hi { text: format!("hi {}", req.name) }
+//! }
+//!
+//! #[tokio::main]
+//! async fn main() -> due::Result<()> {
+//!     App::new(due::drivers())
+//!         .with(Gate::new("gate").listen("ws://127.0.0.1:3653"))
+//!         .with(Node::new("game").routes(Routes::new().route(HELLO, hello)))
+//!         .run()
+//!         .await
+//! }
+//! ```
+//!
+//! # Features
+//!
+//! | feature | what it compiles in |
+//! |---|---|
+//! | `codec-json` (default) | `Json`: bodies by serde_json |
+//! | `codec-msgpack` | `MsgPack`: bodies by rmp-serde, with field names |
+//! | `codec-protobuf` | `Protobuf`: bodies by prost |
+//! | `network-tcp` (default) | `tcp://` listeners |
+//! | `network-ws` (default) | `ws://` listeners |
+//! | `network-kcp` | `kcp://` listeners |
+//! | `http` | the `Http` part: an axum router beside nodes |
+//! | `full` | all of these |
+//!
+//! Memory backends are always in. This crate holds no logic: it names the others.
+
+mod constants;
+
+pub use constants::{Call, Notify, Push, Topic};
+#[cfg(feature = "http")]
+pub use due_cluster::http;
+pub use due_cluster::{actor, app, cluster, fault, gate, handler, node, session, stat};
+#[cfg(feature = "codec-json")]
+pub use due_codec::Json;
+#[cfg(feature = "codec-msgpack")]
+pub use due_codec::MsgPack;
+#[cfg(feature = "codec-protobuf")]
+pub use due_codec::Protobuf;
+pub use due_core::{self as core, Code, Codec, Drivers, Error, Kind, Result, Retry, Uid, Url};
+pub use due_protocol as protocol;
+
+/// The backends that the features compiled in, and the memory ones.
+pub fn drivers() -> Drivers {
+    #[cfg_attr(
+        not(any(feature = "network-tcp", feature = "network-kcp")),
+        allow(unused_mut, reason = "no feature adds one")
+    )]
+    let mut drivers = Drivers::memory();
+    #[cfg(any(feature = "network-tcp", feature = "network-ws", feature = "network-kcp"))]
+    due_network::install(&mut drivers);
+    drivers
+}
+
+/// What programs use all the time.
+pub mod prelude {
+    pub use bytes::Bytes;
+    #[cfg(feature = "http")]
+    pub use due_cluster::Http;
+    pub use due_cluster::{
+        Admission, App, Arrival, Cluster, Dispatch, Fault, Gate, Node, Order, Refusal, Running, Sent, Session, Shards,
+        To,
+        handler::{
+            Deadline, Event, Extract, FromRef, Later, Msg, Next, OwnedRequest, Reply, Request, Response, Routes, Seq,
+            State, blocking, from_fn, guard,
+        },
+    };
+    pub use due_core::{Code, Uid, id::SessionId};
+
+    #[cfg(feature = "codec-json")]
+    pub use crate::Json;
+    #[cfg(feature = "codec-msgpack")]
+    pub use crate::MsgPack;
+    #[cfg(feature = "codec-protobuf")]
+    pub use crate::Protobuf;
+    pub use crate::{Call, Notify, Push, Topic};
+    pub use std::time::Duration;
+}

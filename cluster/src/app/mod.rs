@@ -8,5 +8,5 @@ mod start;
 mod topics;
 
 pub use part::{App, Part};
-pub use running::Running;
+pub use running::{Running, signal};
 pub use shards::Shards;

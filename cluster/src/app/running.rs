@@ -165,8 +165,8 @@ impl fmt::Debug for Running {
     }
 }
 
-/// Waits for SIGINT or SIGTERM.
-pub(crate) async fn signal() -> Result<()> {
+/// Waits for SIGINT or SIGTERM, as [`super::App::run`] does.
+pub async fn signal() -> Result<()> {
     let failed = |e: std::io::Error| Error::new(Kind::Internal, "signals cannot be taken").because(e);
     #[cfg(unix)]
     {
