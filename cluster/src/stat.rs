@@ -71,6 +71,13 @@ impl Histogram {
         }
     }
 
+    /// Counts a value too short to be told from nothing.
+    #[inline]
+    pub fn record_none(&mut self) {
+        let [first, ..] = &mut self.buckets;
+        *first += 1;
+    }
+
     /// Values counted.
     pub fn count(&self) -> u64 {
         self.buckets.iter().sum()

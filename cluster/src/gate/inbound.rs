@@ -20,6 +20,8 @@ use crate::{
     shard::driver::{Shard, free_of_budget},
 };
 
+/// Answers of so many bytes are written right after the read that they are for.
+const FLUSH_FROM: usize = 4096;
 /// Reads of one connection in one turn.
 const READS_A_TURN: usize = 4;
 
@@ -40,15 +42,17 @@ impl Shard {
 
     fn read_client(&mut self, g: u8, slot: u32) {
         let Some(mut scratch) = self.scratch.take() else { return };
-        for _ in 0..READS_A_TURN {
-            if !self.read_once(g, slot, &mut scratch) {
-                self.scratch = Some(scratch);
-                return;
-            }
-        }
+        let ended = (0..READS_A_TURN).any(|_| !self.read_once(g, slot, &mut scratch));
         self.scratch = Some(scratch);
         if let Some(client) = self.client(g, slot) {
-            client.mark.wake();
+            if !ended {
+                client.mark.wake();
+            }
+            // What the read itself was answered with is still in the cache. Written here it is the connection's one
+            // write of the turn, unless others push to it.
+            if client.out.len() >= FLUSH_FROM {
+                self.flush_client(g, slot);
+            }
         }
     }
 
@@ -208,20 +212,10 @@ impl Shard {
         self.write_frame(g, slot, |d, framing, out| d.put_heartbeat(nanos as u64, framing, out));
     }
 
-    /// Checks a message against the routes and sends it on its way, or refuses it.
+    /// Sends a message on its way, or refuses it.
     fn client_data(&mut self, g: u8, slot: u32, numbers: (i32, i32), body: &[u8]) {
         let Some(gate) = self.gates.get_mut(usize::from(g)) else { return };
         gate.counters.messages += 1;
-        let Some(client) = gate.clients.get_mut(slot as usize) else { return };
-        let refused = match gate.members.route(numbers.0) {
-            None => Some(Kind::NoRoute),
-            Some((_, r)) if r.internal => Some(Kind::Forbidden),
-            Some((_, r)) if r.authorized && client.user.is_none() => Some(Kind::Unauthorized),
-            Some(_) => None,
-        };
-        if let Some(kind) = refused {
-            return self.refuse(g, slot, numbers, kind);
-        }
         match self.choose(g, slot, numbers.0) {
             Ok((member, answers)) => self.forward(g, slot, (member, answers), numbers, body),
             Err(kind) => self.refuse(g, slot, numbers, kind),
@@ -237,13 +231,19 @@ impl Shard {
         }
     }
 
-    /// Which node gets it, and does the client expect an answer?
+    /// May the client use the route, which node gets the message, and does the client expect an answer?
     fn choose(&mut self, g: u8, slot: u32, route: i32) -> Result<(u16, bool), Kind> {
         let gate = self.gates.get_mut(usize::from(g)).ok_or(Kind::Internal)?;
-        let (_, route) = gate.members.route(route).ok_or(Kind::NoRoute)?;
-        let (name, answers, stateful) = (route.name, route.answers, route.stateful);
         let client = gate.clients.get(slot as usize).ok_or(Kind::Gone)?;
-        if stateful {
+        let (_, route) = gate.members.route(route).ok_or(Kind::NoRoute)?;
+        let (name, answers) = (route.name, route.answers);
+        if route.internal {
+            return Err(Kind::Forbidden);
+        }
+        if route.authorized && client.user.is_none() {
+            return Err(Kind::Unauthorized);
+        }
+        if route.stateful {
             let slots = client.extras.as_ref().map_or(&[][..], |e| &e.slots);
             let bound = slots.iter().find(|s| s.name == name).ok_or(Kind::NotBound)?;
             return match gate.members.get(bound.member) {
@@ -272,6 +272,7 @@ impl Shard {
         let Some(client) = self.client(g, slot) else { return };
         let (route, seq) = numbers;
         let hello = client.hello;
+        let owed = u32::from(if hello { seq != 0 } else { answers });
         if hello && seq != 0 {
             let requests = &mut client.extras().requests;
             if requests.iter().any(|r| r.seq == seq && r.route == route) {
@@ -282,7 +283,6 @@ impl Shard {
         let lane = lane_of(slot, client.generation);
         let flags = if hello { FLAG_HELLO } else { 0 };
         let head = Head { kind: FrameKind::Message, flags, route, seq, lane, ..Head::default() };
-        let owed = u32::from(if hello { seq != 0 } else { answers });
         match up {
             Up::Here(node) => {
                 self.owe(g, slot, member, owed);

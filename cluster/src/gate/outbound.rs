@@ -276,7 +276,10 @@ impl Shard {
     pub(crate) fn flush_client(&mut self, g: u8, slot: u32) {
         let Some(gate) = self.gates.get_mut(usize::from(g)) else { return };
         let Some(client) = gate.clients.get_mut(slot as usize) else { return };
-        client.dirty = false;
+        // Already written in this turn.
+        if !std::mem::replace(&mut client.dirty, false) {
+            return;
+        }
         let before = client.out.len();
         let waker = &client.waker;
         let (conn, out) = (&mut client.conn, &mut client.out);

@@ -107,7 +107,7 @@ impl Shard {
                     event: true,
                     begun,
                 };
-                self.start(n, work, &[], None);
+                self.start(n, &work, &[], None);
             }
             Item::Bound(uid, epoch) => {
                 let Some(node) = self.nodes.get_mut(usize::from(n)) else { return };
@@ -154,7 +154,7 @@ impl Shard {
             return self.no_route(n, slot, (head, charged), body.len() as u32);
         };
         let work = Work { session: Some(slot), head, len: body.len() as u32, charged, place, event: false, begun };
-        self.start(n, work, body, None)
+        self.start(n, &work, body, None)
     }
 
     /// The gate's view of the table was older than ours.
@@ -173,7 +173,7 @@ impl Shard {
     }
 
     /// Starts a handler. What ends at once is settled before this returns.
-    pub(crate) fn start(&mut self, n: u8, work: Work, body: &[u8], done: Option<oneshot::Sender<()>>) -> Handled {
+    pub(crate) fn start(&mut self, n: u8, work: &Work, body: &[u8], done: Option<oneshot::Sender<()>>) -> Handled {
         let Some(node) = self.nodes.get_mut(usize::from(n)) else { return Handled::Done };
         let task = node.tasks.vacant_key();
         if node.wakers.len() <= task {
@@ -197,12 +197,12 @@ impl Shard {
                 let number = node.task_number;
                 let timer = self.timers.add(work.begun + limit, TimerEvent::Deadline(n, task as u32, number));
                 mark_busy(node, work, Busy::Task);
-                node.tasks.insert(Task { running, work: Work { charged: true, ..work }, number, timer, done });
+                node.tasks.insert(Task { running, work: Work { charged: true, ..*work }, number, timer, done });
                 Handled::Queued
             }
             Ok(Start::Blocking(job)) => {
                 mark_busy(node, work, Busy::Pool);
-                self.run_blocking(n, Work { charged: true, ..work }, job, done);
+                self.run_blocking(n, Work { charged: true, ..*work }, job, done);
                 Handled::Queued
             }
             Err(_) => {
@@ -216,11 +216,16 @@ impl Shard {
         handled
     }
 
-    fn panicked(&mut self, n: u8, work: Work) {
+    fn panicked(&mut self, n: u8, work: &Work) {
         if let Some(counters) = self.nodes.get_mut(usize::from(n)).and_then(|node| node.counters.get_mut(work.place)) {
             counters.panics += 1;
         }
-        self.settle_work(n, work, Answer::Fault(Fault::new(Code::INTERNAL, "").because(Panicked)), &[]);
+        self.settle_work(
+            n,
+            work,
+            Answer::Fault(Fault::new(Code::INTERNAL, Code::INTERNAL.text()).because(Panicked)),
+            &[],
+        );
     }
 
     /// Runs a blocking handler on the pool; its session waits for it, nobody else does.
@@ -228,12 +233,13 @@ impl Shard {
         let inbox = self.inbox.clone();
         let generation = self.generation_of(n, work);
         self.service.spawn_blocking(move || {
-            let (answer, out) = catch_unwind(AssertUnwindSafe(job))
-                .unwrap_or_else(|_| (Answer::Fault(Fault::new(Code::INTERNAL, "").because(Panicked)), Vec::new()));
+            let (answer, out) = catch_unwind(AssertUnwindSafe(job)).unwrap_or_else(|_| {
+                (Answer::Fault(Fault::new(Code::INTERNAL, Code::INTERNAL.text()).because(Panicked)), Vec::new())
+            });
             inbox.run(move |shard| {
                 if shard.generation_of(n, work) == generation {
-                    shard.settle_work(n, work, answer, &out);
-                    shard.go_on(n, work);
+                    shard.settle_work(n, &work, answer, &out);
+                    shard.go_on(n, &work);
                 }
                 drop(done);
             });
@@ -261,13 +267,13 @@ impl Shard {
             Ok(Poll::Pending) => {}
             Ok(Poll::Ready(answer)) => {
                 self.end_task(n, task, true);
-                self.settle_work(n, work, answer, &out);
-                self.go_on(n, work);
+                self.settle_work(n, &work, answer, &out);
+                self.go_on(n, &work);
             }
             Err(_) => {
                 self.end_task(n, task, false);
-                self.panicked(n, work);
-                self.go_on(n, work);
+                self.panicked(n, &work);
+                self.go_on(n, &work);
             }
         }
         if let Some(node) = self.nodes.get_mut(usize::from(n)) {
@@ -292,22 +298,26 @@ impl Shard {
             counters.timeouts += 1;
         }
         self.end_task(n, task, false);
-        self.settle_work(n, work, Answer::Fault(Code::TIMEOUT.into()), &[]);
-        self.go_on(n, work);
+        self.settle_work(n, &work, Answer::Fault(Code::TIMEOUT.into()), &[]);
+        self.go_on(n, &work);
     }
 
     /// A handler has ended: counts, answers, returns credit.
-    fn settle_work(&mut self, n: u8, work: Work, answer: Answer, out: &[u8]) {
+    fn settle_work(&mut self, n: u8, work: &Work, answer: Answer, out: &[u8]) {
         // What the handler pushed goes before its answer.
         if self.inbox.is_filled() {
             self.obey();
         }
-        let now = tokio_now(work, self.now());
+        let now = self.now();
         let Some(node) = self.nodes.get_mut(usize::from(n)) else { return };
         if let Some(counters) = node.counters.get_mut(work.place) {
             counters.handled += 1;
             counters.faults += u64::from(matches!(answer, Answer::Fault(_)));
-            counters.time.record(now);
+            if work.begun == now {
+                counters.time.record_none();
+            } else {
+                counters.time.record(now.saturating_duration_since(work.begun));
+            }
         }
         match (work.session, work.event) {
             (Some(slot), false) => self.answer_client(n, slot, work, answer, out),
@@ -323,7 +333,7 @@ impl Shard {
     }
 
     /// After a handler that waited: the rest of the session's mailbox.
-    fn go_on(&mut self, n: u8, work: Work) {
+    fn go_on(&mut self, n: u8, work: &Work) {
         if let Some(slot) = work.session {
             self.run_session(n, slot);
         }
@@ -340,7 +350,7 @@ impl Shard {
         }
     }
 
-    fn answer_client(&mut self, n: u8, slot: u32, work: Work, answer: Answer, out: &[u8]) {
+    fn answer_client(&mut self, n: u8, slot: u32, work: &Work, answer: Answer, out: &[u8]) {
         let Some(node) = self.nodes.get_mut(usize::from(n)) else { return };
         let Some(session) = node.sessions.get_mut(slot as usize) else { return };
         let (peer, hello) = (session.peer, session.hello);
@@ -355,7 +365,7 @@ impl Shard {
         }
     }
 
-    fn answer_fault(&mut self, n: u8, slot: u32, work: Work, fault: &Fault) {
+    fn answer_fault(&mut self, n: u8, slot: u32, work: &Work, fault: &Fault) {
         let Some(node) = self.nodes.get_mut(usize::from(n)) else { return };
         let Some(session) = node.sessions.get(slot as usize) else { return };
         let (peer, hello) = (session.peer, session.hello);
@@ -378,16 +388,15 @@ impl Shard {
     pub(crate) fn topic_event(&mut self, n: u8, place: usize, body: &Bytes, done: oneshot::Sender<()>) {
         let begun = self.now();
         let work = Work { session: None, head: Head::default(), len: 0, charged: false, place, event: true, begun };
-        self.start(n, work, body, Some(done));
+        self.start(n, &work, body, Some(done));
     }
 }
 
 impl NodeShard {
     /// Calls a handler with everything borrowed from the shard.
-    fn call(&mut self, task: usize, work: Work, body: &[u8], out: &mut Vec<u8>) -> Start {
+    fn call(&mut self, task: usize, work: &Work, body: &[u8], out: &mut Vec<u8>) -> Start {
         let Some(handler) = self.handlers.get_mut(work.place) else { return Start::Done(Answer::Nothing) };
-        let Some((waker, mark)) = self.wakers.get(task) else { return Start::Done(Answer::Nothing) };
-        let _ = mark;
+        let Some((waker, _)) = self.wakers.get(task) else { return Start::Done(Answer::Nothing) };
         let mount = self.shared.table.mount(work.place);
         let known = mount.map_or(NOWHERE, |m| m.def());
         let session = work.session.and_then(|slot| self.sessions.get(slot as usize));
@@ -425,23 +434,18 @@ const NOWHERE: RouteDef = RouteDef {
     flags: due_core::Flags { stateful: false, authorized: false, internal: false, class: due_core::Class::Must },
 };
 
-fn mark_busy(node: &mut NodeShard, work: Work, busy: Busy) {
+fn mark_busy(node: &mut NodeShard, work: &Work, busy: Busy) {
     node.serial_busy = node.shared.order == Order::Node && busy != Busy::No;
     if let Some(session) = work.session.and_then(|slot| node.sessions.get_mut(slot as usize)) {
         session.busy = busy;
     }
 }
 
-fn log_fault(node: &NodeShard, work: Work, answer: &Answer) {
+fn log_fault(node: &NodeShard, work: &Work, answer: &Answer) {
     if let Answer::Fault(fault) = answer {
         let name = node.shared.table.mount(work.place).map_or("", |m| m.def().name);
         tracing::warn!(handler = name, ?fault, "a handler of an event failed");
     }
-}
-
-/// How long a message was under way here; what ended in the turn it came in counts as nothing.
-fn tokio_now(work: Work, now: tokio::time::Instant) -> std::time::Duration {
-    now.saturating_duration_since(work.begun)
 }
 
 /// An answer that comes after its handler returned.
