@@ -33,7 +33,12 @@ pub(crate) struct Inner {
     pub(crate) gates: Mutex<BTreeMap<Owner, Vec<Reach>>>,
     pub(crate) nodes: Vec<Arc<Inbox>>,
     pub(crate) service: tokio::runtime::Handle,
+    /// Blocking handlers that may run at once.
+    pub(crate) pool: Arc<tokio::sync::Semaphore>,
 }
+
+/// Blocking handlers that may run at once in a process; more wait, their sessions with them.
+pub(crate) const BLOCKING: usize = 64;
 
 /// The opened backends of a process.
 #[derive(Clone)]

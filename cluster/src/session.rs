@@ -42,7 +42,7 @@ pub(crate) struct Inner {
     pub(crate) key: SessionKey,
     pub(crate) home: Arc<Inbox>,
     pub(crate) node: Arc<NodeSelf>,
-    pub(crate) labels: BTreeMap<String, String>,
+    pub(crate) labels: Mutex<BTreeMap<String, String>>,
     pub(crate) user: Mutex<Option<(Uid, Epoch)>>,
     pub(crate) attached: Mutex<BTreeMap<&'static str, Arc<dyn Any + Send + Sync>>>,
     data: Mutex<HashMap<TypeId, Box<dyn Any + Send + Sync>>>,
@@ -79,7 +79,7 @@ impl Session {
             key: made.key,
             home: made.home,
             node: made.node,
-            labels: made.opened.labels.into_iter().collect(),
+            labels: Mutex::new(made.opened.labels.into_iter().collect()),
             user: Mutex::new(made.opened.user),
             attached: Mutex::default(),
             data: Mutex::default(),
@@ -108,8 +108,12 @@ impl Session {
     }
 
     /// What the gate's `accept` or hello hook wrote on the session.
-    pub fn label(&self, name: &str) -> Option<&str> {
-        self.0.labels.get(name).map(String::as_str)
+    pub fn label(&self, name: &str) -> Option<String> {
+        self.0.labels.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+
+    pub(crate) fn set_labels(&self, labels: Vec<(String, String)>) {
+        *self.0.labels.lock().unwrap_or_else(PoisonError::into_inner) = labels.into_iter().collect();
     }
 
     /// The user, once the session is bound.

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, time::Duration};
 pub struct GateCounters {
     /// Connections accepted.
     pub accepted: u64,
-    /// Connections refused by the limit or the `accept` hook.
+    /// Connections refused by the limit, the listener's rules or a hook of the gate.
     pub refused: u64,
     /// Connections ended.
     pub closed: u64,

@@ -67,6 +67,7 @@ pub(crate) async fn start(mut app: App) -> Result<Running> {
         gates: Mutex::new(near_gates(shared, &gates, &layout, &seats)),
         nodes: layout.nodes.iter().filter_map(|i| seats.get(usize::from(*i))).map(|s| s.inbox.clone()).collect(),
         service: Handle::current(),
+        pool: Arc::new(tokio::sync::Semaphore::new(crate::cluster::BLOCKING)),
     }));
     let shards = run_shards(&app, &layout, &seats, (&gates, &nodes), &cluster)?;
     let names: Vec<Arc<NodeShared>> = nodes.clone();

@@ -200,6 +200,7 @@ impl Shard {
                     }
                 });
                 self.label(g, slot, &admission);
+                self.reopen_lanes(g, slot);
                 self.bind_admitted(g, slot, admission.uid);
             }
             Err(Refusal(code)) => {

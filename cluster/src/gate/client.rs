@@ -92,6 +92,8 @@ pub(crate) struct Client {
     pub(crate) hello: bool,
     /// Not read until its outbox, lane or link has room.
     pub(crate) paused: bool,
+    /// The peer sends no more; the connection lasts until its answers are out.
+    pub(crate) ended: bool,
     /// A bind is under way: frames read before its end carry no uid.
     pub(crate) binding: bool,
     /// Was told to shut down by the network's goodbye.

@@ -61,7 +61,7 @@ impl Shard {
         let now = self.millis();
         let Some(gate) = self.gates.get_mut(usize::from(g)) else { return false };
         let Some(client) = gate.clients.get_mut(slot as usize) else { return false };
-        if client.paused || matches!(client.stage, Stage::Closing | Stage::Ending) {
+        if client.paused || client.ended || matches!(client.stage, Stage::Closing | Stage::Ending) {
             return false;
         }
         scratch.clear();
@@ -99,20 +99,28 @@ impl Shard {
         goes_on
     }
 
-    /// The peer sends no more: what it is owed still goes out.
+    /// The peer sends no more: the answers it is owed still go out, then the connection ends.
     fn client_ended(&mut self, g: u8, slot: u32) {
-        self.close_client(g, slot, Farewell::Normal, None);
+        if let Some(client) = self.client(g, slot) {
+            client.ended = true;
+        }
+        if self.owes_nothing_more(g, slot) {
+            self.close_client(g, slot, Farewell::Normal, None);
+        }
     }
 
     fn client_broke(&mut self, g: u8, slot: u32, e: &Error) {
-        if let Some(gate) = self.gates.get_mut(usize::from(g))
-            && matches!(e.kind(), Kind::Malformed | Kind::TooLarge)
-        {
-            gate.counters.malformed += 1;
-            return self.close_client(g, slot, Farewell::Protocol, Some((e.kind().code(), e.text())));
+        let Some(gate) = self.gates.get_mut(usize::from(g)) else { return };
+        match e.kind() {
+            Kind::Malformed | Kind::TooLarge => gate.counters.malformed += 1,
+            // A request head that the listener's rules refuse: its answer stands in the outbox.
+            Kind::Forbidden => gate.counters.refused += 1,
+            _ => {
+                tracing::debug!(error = %e, "a connection ended");
+                return self.drop_client(g, slot);
+            }
         }
-        tracing::debug!(error = %e, "a connection ended");
-        self.drop_client(g, slot);
+        self.close_client(g, slot, Farewell::Protocol, Some((e.kind().code(), e.text())));
     }
 
     fn feed_client(&mut self, g: u8, slot: u32, scratch: &Scratch) {
@@ -395,17 +403,19 @@ impl Shard {
         }
         let lane = Lane { member, name, sticky, frames: 0, bytes: 0, unanswered: 0, dry_since: 0 };
         client.lanes.push(lane);
-        let opened = Opened {
-            session: client.id,
-            cid: client.cid,
-            peer: client.conn.peer(),
-            user: client.user.as_deref().cloned(),
-            labels: client.extras.as_ref().map(|e| e.labels.clone()).unwrap_or_default(),
-        };
-        let flags = if client.hello { FLAG_HELLO } else { 0 };
-        let head = Head { flags, lane: lane_of(slot, client.generation), ..Head::default() };
-        let opens = Head { kind: FrameKind::Open, ..head };
-        self.frame_up(g, up, opens, &opened.encode()).then_some(up)
+        let (head, body) = opening(client, slot);
+        self.frame_up(g, up, head, &body).then_some(up)
+    }
+
+    /// After hello: nodes that knew the session before learn what it brought.
+    pub(crate) fn reopen_lanes(&mut self, g: u8, slot: u32) {
+        let Some(gate) = self.gates.get_mut(usize::from(g)) else { return };
+        let Some(client) = gate.clients.get(slot as usize) else { return };
+        let ups: Vec<Up> = client.lanes.iter().filter_map(|l| gate.members.get(l.member)).map(|m| m.up).collect();
+        let (head, body) = opening(client, slot);
+        for up in ups {
+            self.frame_up(g, up, head, &body);
+        }
     }
 
     /// A frame of the session's life to a node. On a link it travels as control, which has room of its own, and names its
@@ -423,4 +433,18 @@ impl Shard {
             Up::Gone => false,
         }
     }
+}
+
+/// The frame that opens a lane: the session as nodes need to know it.
+fn opening(client: &Client, slot: u32) -> (Head, Vec<u8>) {
+    let opened = Opened {
+        session: client.id,
+        cid: client.cid,
+        peer: client.conn.peer(),
+        user: client.user.as_deref().cloned(),
+        labels: client.extras.as_ref().map(|e| e.labels.clone()).unwrap_or_default(),
+    };
+    let flags = if client.hello { FLAG_HELLO } else { 0 };
+    let head = Head { kind: FrameKind::Open, flags, lane: lane_of(slot, client.generation), ..Head::default() };
+    (head, opened.encode())
 }

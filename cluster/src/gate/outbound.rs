@@ -1,7 +1,7 @@
 //! From nodes to clients: replies, pushes, errors, credit.
 
 use due_core::{
-    Code,
+    Code, Kind,
     net::{Farewell, Framing},
     transport::{FrameKind, Head},
 };
@@ -15,6 +15,7 @@ use super::{
 use crate::{
     link::{FLAG_THEN_CLOSE, GateOrder, LANE_BYTES, LANE_FRAMES, class_of, decode_fault},
     shard::driver::{Shard, TimerEvent, free_of_budget},
+    stat::GateCounters,
 };
 use due_core::Class;
 
@@ -89,16 +90,21 @@ impl Shard {
         }
     }
 
-    /// Puts a frame into a client's outbox; the caller has checked for room.
+    /// Puts a frame into a client's outbox, and stops reading the client when that is full. `false` if the dialect cannot
+    /// carry the numbers or the size.
     pub(crate) fn write_data(&mut self, g: u8, slot: u32, numbers: (i32, i32), body: &[u8]) -> bool {
         let Some(gate) = self.gates.get_mut(usize::from(g)) else { return false };
         let Some(client) = gate.clients.get_mut(slot as usize) else { return false };
         let Some(listener) = gate.listeners.get(usize::from(client.listener)) else { return false };
         client.out.prime(&mut self.pool);
         let fits = put_data(client, &listener.dialect, numbers, body);
+        let full = client.out.len() >= listener.settings.outbox;
         if !client.dirty {
             client.dirty = true;
             self.dirty.push((g, slot));
+        }
+        if full {
+            self.pause(g, slot);
         }
         fits
     }
@@ -151,15 +157,25 @@ impl Shard {
             gate.counters.pushes_unfit += 1;
             return Pushed::Unfit;
         }
-        if client.waiting() >= listener.settings.outbox {
+        // The last push of a connection is taken over the mark too: there is one of it.
+        if client.waiting() >= listener.settings.outbox && push.flags & FLAG_THEN_CLOSE == 0 {
             return self.push_over_mark(g, slot, push);
         }
-        gate.counters.pushes += 1;
-        self.write_data(g, slot, (push.route, 0), push.body);
+        if !self.write_data(g, slot, (push.route, 0), push.body) {
+            self.count(g, |c| c.pushes_unfit += 1);
+            return Pushed::Unfit;
+        }
+        self.count(g, |c| c.pushes += 1);
         if push.flags & FLAG_THEN_CLOSE != 0 {
             self.close_client(g, slot, Farewell::Normal, None);
         }
         Pushed::Queued
+    }
+
+    fn count(&mut self, g: u8, add: impl FnOnce(&mut GateCounters)) {
+        if let Some(gate) = self.gates.get_mut(usize::from(g)) {
+            add(&mut gate.counters);
+        }
     }
 
     /// The outbox is full: the push's class decides.
@@ -205,13 +221,22 @@ impl Shard {
         gate.counters.replies += 1;
         match answer {
             Ok(body) => {
-                self.write_data(g, slot, (head.route, head.seq), body);
+                if !self.write_data(g, slot, (head.route, head.seq), body) {
+                    let (len, kind) = (body.len(), Kind::TooLarge);
+                    tracing::error!(route = head.route, len, "an answer does not fit its listener: raise max-body");
+                    self.tell_fault(g, slot, (head.route, head.seq), (kind.code(), kind.text()));
+                }
             }
             Err(body) => self.write_fault(g, slot, head, body),
         }
-        if head.flags & FLAG_THEN_CLOSE != 0 {
+        if head.flags & FLAG_THEN_CLOSE != 0 || self.owes_nothing_more(g, slot) {
             self.close_client(g, slot, Farewell::Normal, None);
         }
+    }
+
+    /// Has the client ended its side and got all its answers?
+    pub(crate) fn owes_nothing_more(&mut self, g: u8, slot: u32) -> bool {
+        self.client(g, slot).is_some_and(|c| c.ended && c.lanes.iter().all(|l| l.unanswered == 0))
     }
 
     fn write_fault(&mut self, g: u8, slot: u32, head: Head, body: &[u8]) {

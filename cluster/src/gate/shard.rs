@@ -121,6 +121,7 @@ impl GateShard {
             dirty: false,
             hello: false,
             paused: false,
+            ended: false,
             binding: false,
             finished: false,
             since: now,

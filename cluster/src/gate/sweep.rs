@@ -71,7 +71,7 @@ impl Shard {
             if client.waiting() < set.outbox {
                 client.taken_at = now;
             }
-            if client.paused {
+            if client.paused || client.ended {
                 // Who is not read cannot be heard.
                 *seen = now;
             }
@@ -105,7 +105,7 @@ impl Shard {
         match finding {
             // Nobody reads there: a goodbye would only wait.
             Finding::Silent | Finding::Slow => self.drop_client(g, slot),
-            Finding::HalfOpen => self.drop_client(g, slot),
+            Finding::HalfOpen => self.close_client(g, slot, Farewell::Normal, None),
             Finding::HalfFrame => self.kick_client(g, slot, Code::from(Kind::Malformed)),
             Finding::NotLoggedIn => self.kick_client(g, slot, Code::UNAUTHORIZED),
             Finding::Starved => self.starved(g, slot),
@@ -115,11 +115,20 @@ impl Shard {
     /// No credit for too long: what was forwarded is answered as timed out. The hello client is read on once there is
     /// credit; an old one, which cannot be told, is closed.
     fn starved(&mut self, g: u8, slot: u32) {
+        let now = self.millis();
         let Some(client) = self.client(g, slot) else { return };
         if !client.hello {
             return self.close_client(g, slot, Farewell::Policy, None);
         }
-        let waiting: Vec<_> = client.extras().requests.drain(..).collect();
+        let mut dry = Vec::new();
+        for lane in client.lanes.iter_mut().filter(|l| l.dry_since != 0 && over(now, l.dry_since, DRY_LIMIT)) {
+            dry.push(lane.member);
+            // Looked at again after as long.
+            lane.dry_since = now;
+        }
+        let requests = &mut client.extras().requests;
+        let waiting: Vec<_> = requests.iter().filter(|r| dry.contains(&r.member)).copied().collect();
+        requests.retain(|r| !dry.contains(&r.member));
         for request in waiting {
             let kind = Kind::Timeout;
             self.tell_fault(g, slot, (request.route, request.seq), (kind.code(), kind.text()));

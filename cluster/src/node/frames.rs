@@ -50,6 +50,11 @@ impl Shard {
         };
         let home = self.inbox.clone();
         let Some(node) = self.nodes.get_mut(usize::from(n)) else { return };
+        let hello = head.flags & FLAG_HELLO != 0;
+        if let Some(known) = node.find(peer, head.lane).and_then(|slot| node.sessions.get_mut(slot as usize)) {
+            known.hello |= hello;
+            return known.session.set_labels(opened.labels);
+        }
         let (slot, generation) = node.next_key();
         let uid = opened.user.as_ref().map(|(uid, _)| uid.clone());
         let key = SessionKey { node: n, slot, generation };
@@ -63,7 +68,7 @@ impl Shard {
             uid,
             mailbox: Mailbox::default(),
             busy: Busy::No,
-            hello: head.flags & FLAG_HELLO != 0,
+            hello,
             listed: false,
             late: 0,
             credit: (0, 0),

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     fault::Fault,
-    handler::{Answer, Body, Event, Job, Late, Origin, Promise, Request, Start},
+    handler::{Answer, Body, Event, Job, Late, Origin, Promise, Request, Running, Start},
     link::encode_fault,
     session::Session,
     shard::{
@@ -187,28 +187,24 @@ impl Shard {
         let started = catch_unwind(AssertUnwindSafe(|| node.call(task, work, body, &mut out)));
         drop(running);
         let handled = match started {
-            Ok(Start::Done(answer)) => {
-                self.settle_work(n, work, answer, &out);
-                Handled::Done
-            }
+            Ok(Start::Done(answer)) => match self.settle_work(n, work, answer, &out) {
+                true => Handled::Done,
+                false => Handled::Queued,
+            },
             Ok(Start::Pending(running)) => {
-                let limit = node.limit(work.place);
-                node.task_number += 1;
-                let number = node.task_number;
-                let timer = self.timers.add(work.begun + limit, TimerEvent::Deadline(n, task as u32, number));
-                mark_busy(node, work, Busy::Task);
-                node.tasks.insert(Task { running, work: Work { charged: true, ..*work }, number, timer, done });
+                self.add_task(n, work, Some(running), done);
                 Handled::Queued
             }
             Ok(Start::Blocking(job)) => {
-                mark_busy(node, work, Busy::Pool);
-                self.run_blocking(n, Work { charged: true, ..*work }, job, done);
+                if let Some(task) = self.add_task(n, work, None, done) {
+                    self.run_blocking(n, task, job);
+                }
                 Handled::Queued
             }
-            Err(_) => {
-                self.panicked(n, work);
-                Handled::Done
-            }
+            Err(_) => match self.panicked(n, work) {
+                true => Handled::Done,
+                false => Handled::Queued,
+            },
         };
         if let Some(node) = self.nodes.get_mut(usize::from(n)) {
             node.out = out;
@@ -216,39 +212,61 @@ impl Shard {
         handled
     }
 
-    fn panicked(&mut self, n: u8, work: &Work) {
+    /// Keeps a handler that waits, or (`None`) one that blocks on the pool, until its deadline.
+    fn add_task(
+        &mut self,
+        n: u8,
+        work: &Work,
+        running: Option<Box<dyn Running>>,
+        done: Option<oneshot::Sender<()>>,
+    ) -> Option<(u32, u64)> {
+        let node = self.nodes.get_mut(usize::from(n))?;
+        let limit = node.limit(work.place);
+        node.task_number += 1;
+        let number = node.task_number;
+        mark_busy(node, work, Busy::Task);
+        let task = node.tasks.vacant_key() as u32;
+        let timer = self.timers.add(work.begun + limit, TimerEvent::Deadline(n, task, number));
+        node.tasks.insert(Task { running, work: Work { charged: true, ..*work }, number, timer, done });
+        Some((task, number))
+    }
+
+    fn panicked(&mut self, n: u8, work: &Work) -> bool {
         if let Some(counters) = self.nodes.get_mut(usize::from(n)).and_then(|node| node.counters.get_mut(work.place)) {
             counters.panics += 1;
         }
-        self.settle_work(
-            n,
-            work,
-            Answer::Fault(Fault::new(Code::INTERNAL, Code::INTERNAL.text()).because(Panicked)),
-            &[],
-        );
+        self.settle_work(n, work, panic_fault(), &[])
     }
 
     /// Runs a blocking handler on the pool; its session waits for it, nobody else does.
-    fn run_blocking(&mut self, n: u8, work: Work, job: Job, done: Option<oneshot::Sender<()>>) {
-        let inbox = self.inbox.clone();
-        let generation = self.generation_of(n, work);
-        self.service.spawn_blocking(move || {
-            let (answer, out) = catch_unwind(AssertUnwindSafe(job)).unwrap_or_else(|_| {
-                (Answer::Fault(Fault::new(Code::INTERNAL, Code::INTERNAL.text()).because(Panicked)), Vec::new())
-            });
-            inbox.run(move |shard| {
-                if shard.generation_of(n, work) == generation {
-                    shard.settle_work(n, &work, answer, &out);
-                    shard.go_on(n, &work);
-                }
-                drop(done);
+    fn run_blocking(&mut self, n: u8, task: (u32, u64), job: Job) {
+        let (inbox, service) = (self.inbox.clone(), self.service.clone());
+        let Some(pool) = self.nodes.get(usize::from(n)).map(|node| node.cluster.0.pool.clone()) else { return };
+        self.service.spawn(async move {
+            let Ok(permit) = pool.acquire_owned().await else { return };
+            service.spawn_blocking(move || {
+                let (answer, out) = catch_unwind(AssertUnwindSafe(job)).unwrap_or_else(|_| (panic_fault(), Vec::new()));
+                drop(permit);
+                inbox.run(move |shard| shard.unblocked(n, task, answer, &out));
             });
         });
     }
 
-    fn generation_of(&self, n: u8, work: Work) -> Option<u32> {
-        let node = self.nodes.get(usize::from(n))?;
-        work.session.and_then(|slot| node.sessions.get(slot as usize)).map(|s| s.generation)
+    /// A blocking handler has ended; nothing happens if its time was over before.
+    fn unblocked(&mut self, n: u8, task: (u32, u64), answer: Answer, out: &[u8]) {
+        let Some(node) = self.nodes.get_mut(usize::from(n)) else { return };
+        let waiting = node.tasks.get(task.0 as usize).filter(|t| t.number == task.1);
+        if let Some(work) = waiting.map(|t| t.work) {
+            self.end_task(n, task.0, false);
+            self.finish(n, &work, answer, out);
+        }
+    }
+
+    /// The end of a handler that waited, and the rest of its session's mailbox.
+    fn finish(&mut self, n: u8, work: &Work, answer: Answer, out: &[u8]) {
+        if self.settle_work(n, work, answer, out) {
+            self.go_on(n, work);
+        }
     }
 
     /// A waiting handler was woken.
@@ -257,23 +275,24 @@ impl Shard {
         let Some((waker, mark)) = node.wakers.get(task as usize) else { return };
         mark.clear();
         let Some(waiting) = node.tasks.get_mut(task as usize) else { return };
+        let Some(handler) = &mut waiting.running else { return };
         let mut out = std::mem::take(&mut node.out);
         out.clear();
         let work = waiting.work;
         let running = self.pulse.enter(work.head.route);
-        let polled = catch_unwind(AssertUnwindSafe(|| waiting.running.poll(&mut Context::from_waker(waker), &mut out)));
+        let polled = catch_unwind(AssertUnwindSafe(|| handler.poll(&mut Context::from_waker(waker), &mut out)));
         drop(running);
         match polled {
             Ok(Poll::Pending) => {}
             Ok(Poll::Ready(answer)) => {
                 self.end_task(n, task, true);
-                self.settle_work(n, &work, answer, &out);
-                self.go_on(n, &work);
+                self.finish(n, &work, answer, &out);
             }
             Err(_) => {
                 self.end_task(n, task, false);
-                self.panicked(n, &work);
-                self.go_on(n, &work);
+                if self.panicked(n, &work) {
+                    self.go_on(n, &work);
+                }
             }
         }
         if let Some(node) = self.nodes.get_mut(usize::from(n)) {
@@ -285,8 +304,11 @@ impl Shard {
         let Some(node) = self.nodes.get_mut(usize::from(n)) else { return };
         let Some(task) = node.tasks.try_remove(task as usize) else { return };
         self.timers.cancel(task.timer);
-        if whole && let Some(handler) = node.handlers.get_mut(task.work.place) {
-            handler.recycle(task.running);
+        let Some(running) = task.running else { return };
+        match node.handlers.get_mut(task.work.place) {
+            Some(handler) if whole => handler.recycle(running),
+            // A user's `Drop` may panic too.
+            _ => drop(catch_unwind(AssertUnwindSafe(|| drop(running)))),
         }
     }
 
@@ -298,16 +320,31 @@ impl Shard {
             counters.timeouts += 1;
         }
         self.end_task(n, task, false);
-        self.settle_work(n, &work, Answer::Fault(Code::TIMEOUT.into()), &[]);
-        self.go_on(n, &work);
+        self.finish(n, &work, Answer::Fault(Code::TIMEOUT.into()), &[]);
     }
 
-    /// A handler has ended: counts, answers, returns credit.
-    fn settle_work(&mut self, n: u8, work: &Work, answer: Answer, out: &[u8]) {
-        // What the handler pushed goes before its answer.
-        if self.inbox.is_filled() {
-            self.obey();
+    /// A handler has ended. What it pushed goes before its answer; `true` if the answer is out.
+    fn settle_work(&mut self, n: u8, work: &Work, answer: Answer, out: &[u8]) -> bool {
+        if !self.inbox.is_filled() {
+            self.settle(n, work, answer, out);
+            return true;
         }
+        if !self.obeying {
+            self.obey();
+            self.settle(n, work, answer, out);
+            return true;
+        }
+        // Commands are being obeyed, and later ones must not overtake them: the answer waits in line.
+        let (work, out) = (Work { charged: true, ..*work }, out.to_vec());
+        self.inbox.run(move |shard| {
+            shard.settle(n, &work, answer, &out);
+            shard.go_on(n, &work);
+        });
+        false
+    }
+
+    /// Counts, answers, returns credit.
+    fn settle(&mut self, n: u8, work: &Work, answer: Answer, out: &[u8]) {
         let now = self.now();
         let Some(node) = self.nodes.get_mut(usize::from(n)) else { return };
         if let Some(counters) = node.counters.get_mut(work.place) {
@@ -342,6 +379,11 @@ impl Shard {
     fn next_serial(&mut self, n: u8) {
         let Some(node) = self.nodes.get_mut(usize::from(n)) else { return };
         if node.serial_busy {
+            return;
+        }
+        if let Some((place, body, done)) = node.serial_topics.pop_front() {
+            let index = node.index;
+            self.inbox.run(move |shard| shard.topic_event(index, place, &body, done));
             return;
         }
         if let Some(slot) = node.serial_waiting.pop_front() {
@@ -387,6 +429,10 @@ impl Shard {
     /// Runs a handler of the event bus; `done` is dropped at its end.
     pub(crate) fn topic_event(&mut self, n: u8, place: usize, body: &Bytes, done: oneshot::Sender<()>) {
         let begun = self.now();
+        let Some(node) = self.nodes.get_mut(usize::from(n)) else { return };
+        if node.serial_busy {
+            return node.serial_topics.push_back((place, body.clone(), done));
+        }
         let work = Work { session: None, head: Head::default(), len: 0, charged: false, place, event: true, begun };
         self.start(n, &work, body, Some(done));
     }
@@ -480,3 +526,7 @@ impl std::fmt::Display for Panicked {
 }
 
 impl std::error::Error for Panicked {}
+
+fn panic_fault() -> Answer {
+    Answer::Fault(Fault::new(Code::INTERNAL, Code::INTERNAL.text()).because(Panicked))
+}

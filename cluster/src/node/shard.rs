@@ -96,10 +96,8 @@ pub(crate) enum Busy {
     No,
     /// A handler is on the stack, or its end is being settled.
     Here,
-    /// A handler waits: the task's slot.
+    /// A handler waits, or blocks on the pool.
     Task,
-    /// A handler blocks on the pool.
-    Pool,
 }
 
 /// A session as a node shard holds it.
@@ -137,7 +135,8 @@ pub(crate) struct Work {
 
 /// A handler that waits.
 pub(crate) struct Task {
-    pub(crate) running: Box<dyn Running>,
+    /// `None` while it blocks on the pool.
+    pub(crate) running: Option<Box<dyn Running>>,
     pub(crate) work: Work,
     pub(crate) number: u64,
     pub(crate) timer: TimerKey,
@@ -167,6 +166,8 @@ pub(crate) struct NodeShard {
     /// With `Order::Node`: does a handler run, and which sessions wait?
     pub(crate) serial_busy: bool,
     pub(crate) serial_waiting: VecDeque<u32>,
+    /// Events of the bus that wait for their turn with `Order::Node`: at most one of each topic.
+    pub(crate) serial_topics: VecDeque<(usize, bytes::Bytes, tokio::sync::oneshot::Sender<()>)>,
     /// Stands in for the session of messages that no client sent.
     pub(crate) nobody: Session,
     pub(crate) stale: u64,
@@ -198,6 +199,7 @@ impl NodeShard {
             body: Vec::new(),
             serial_busy: false,
             serial_waiting: VecDeque::new(),
+            serial_topics: VecDeque::new(),
             nobody,
             stale: 0,
         }

@@ -53,6 +53,8 @@ pub(crate) struct Shard {
     pub(crate) runnable: Vec<(u8, u32)>,
     pub(crate) counters: ShardCounters,
     pub(crate) stopped: bool,
+    /// Commands are being carried out.
+    pub(crate) obeying: bool,
     epoch: Instant,
     now: Instant,
     sweep: Duration,
@@ -101,6 +103,7 @@ impl Shard {
             runnable: Vec::new(),
             counters: ShardCounters::default(),
             stopped: false,
+            obeying: false,
             epoch: now,
             now,
             sweep: setup.sweep,
@@ -131,7 +134,7 @@ impl Shard {
             self.wake(token);
         }
         self.tokens = tokens;
-        self.settle();
+        self.catch_up();
         self.flush_links();
         self.flush_clients();
         self.flush_listeners();
@@ -150,7 +153,7 @@ impl Shard {
     }
 
     /// Does what handlers of this turn asked for, a bounded number of times; the rest waits for the next turn.
-    fn settle(&mut self) {
+    fn catch_up(&mut self) {
         for _ in 0..ROUNDS {
             self.run_waiting();
             if !self.inbox.is_filled() {
@@ -160,8 +163,12 @@ impl Shard {
         }
     }
 
-    /// Takes the inbox. Also called between a handler and its answer, so that its pushes come first.
+    /// Carries out what stands in the inbox. Also called between a handler and its answer, so that its pushes come first;
+    /// never within itself, or later commands would overtake earlier ones.
     pub(crate) fn obey(&mut self) {
+        if std::mem::replace(&mut self.obeying, true) {
+            return;
+        }
         let mut commands = std::mem::take(&mut self.commands);
         self.inbox.take(&mut commands);
         for command in commands.list.drain(..) {
@@ -176,6 +183,7 @@ impl Shard {
         commands.bytes.clear();
         commands.bytes.shrink_to(256 * 1024);
         self.commands = commands;
+        self.obeying = false;
     }
 
     /// Asks for another turn right after this one.

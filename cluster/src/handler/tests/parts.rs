@@ -45,7 +45,13 @@ pub(super) fn cluster() -> Cluster {
         lock: Arc::new(lock::memory::Memory::default()),
         cache: Arc::new(cache::memory::Memory::default()),
     };
-    Cluster(Arc::new(cluster::Inner { backends, gates: Mutex::default(), nodes: Vec::new(), service: service() }))
+    Cluster(Arc::new(cluster::Inner {
+        backends,
+        gates: Mutex::default(),
+        nodes: Vec::new(),
+        service: service(),
+        pool: Arc::new(tokio::sync::Semaphore::new(4)),
+    }))
 }
 
 /// A runtime that nobody drives: a cluster wants one to spawn on.
