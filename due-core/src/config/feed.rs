@@ -161,8 +161,11 @@ mod tests {
         }
         assert_eq!(watch.next().await, Some(Update::Key("a".into(), Some(entry(999)))));
         assert_eq!(watch.next().await, Some(Update::Key("c".into(), Some(entry(999)))));
+        feed.key("a".into(), Some(entry(1000)));
+        feed.all(BTreeMap::new());
+        assert_eq!(watch.next().await, Some(Update::All(BTreeMap::new())));
         drop(feed);
-        assert_eq!(watch.next().await, None);
+        assert_eq!(watch.next().await, None, "what the full set replaced does not come after it");
     }
 
     #[tokio::test]

@@ -249,8 +249,10 @@ impl<T: Default + Validate + Send + Sync + 'static> Core<T> {
         status.applied += 1;
         status.error = None;
         status.refused = None;
-        self.value.store(Arc::new(value));
+        let old = self.value.swap(Arc::new(value));
         drop(status);
+        // User code may run here.
+        drop(old);
         self.swaps.send_modify(|n| *n += 1);
     }
 

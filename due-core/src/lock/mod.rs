@@ -55,8 +55,8 @@ pub enum Renewed {
     Lost,
 }
 
-/// What a backend author writes. Each verb is one atomic step at the server and decides by the holder, not by the
-/// connection.
+/// What a backend author writes. Each verb is one atomic step at the server, decides by the holder and not by the
+/// connection, and answers or fails within a few seconds.
 #[async_trait]
 pub trait LockStore: Send + Sync + 'static {
     /// Takes the lock for `ttl` if nobody has it. A repeated call of the same holder is `Ours` with the same token.

@@ -164,6 +164,10 @@ pub(super) async fn half_written_values_are_refused(bench: Bench) -> Result<Ran>
         status(&live, "the refusal", |s| s.rejected == n as u64 + 1).await?;
         assert_eq!(*live.get(), Span(10, 20), "{half:?}");
     }
+    let credulous = Live::new(|_: &[u8]| Ok::<_, String>(Span(7, 7)));
+    put(&bench.a, &key, "").await?;
+    credulous.follow(bench.b.clone(), &key).await?;
+    assert_eq!((*credulous.get() == Span(0, 0), credulous.status().rejected), (true, 1), "an emptied file is no value");
     Ok(Ran::Yes)
 }
 
@@ -208,9 +212,20 @@ pub(super) async fn an_outage_changes_nothing(bench: Bench) -> Result<Ran> {
     }
     assert_eq!(*live.get(), Span(1, 2));
     bench.faults.play(Fault::Unavailable(false)).await;
+    put(&bench.a, &key, "4,3").await?;
+    status(&live, "the refusal", |s| s.rejected == 1).await?;
+    for _ in 0..3 {
+        bench.faults.play(Fault::Unavailable(true)).await;
+        bench.faults.play(Fault::Unavailable(false)).await;
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
     put(&bench.a, &key, "3,4").await?;
-    status(&live, "the change", |s| s.applied == 2).await?;
-    assert_eq!(*live.get(), Span(3, 4));
+    status(&live, "the change", |s| s.error.is_none()).await?;
+    assert_eq!(
+        (live.get(), live.status().applied, live.status().rejected),
+        (Span(3, 4).into(), 2, 1),
+        "each state counts once"
+    );
     Ok(Ran::Yes)
 }
 
@@ -252,7 +267,7 @@ pub(super) async fn nobody_watches_when_the_last_handle_is_gone(bench: Bench) ->
     drop(other);
     within(SOON, "the end of the follower", async {
         while source.strong_count() >= before {
-            tokio::task::yield_now().await;
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
     })
     .await

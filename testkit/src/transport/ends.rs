@@ -21,7 +21,7 @@ pub(super) async fn a_dropped_end_ends_the_other_after_what_was_flushed(bench: B
             match far.send(message(1, 0), b"anybody?") {
                 Err(gone) => return gone,
                 Ok(()) if far.flush().await.is_err() => return Refused::Gone,
-                Ok(()) => tokio::task::yield_now().await,
+                Ok(()) => tokio::time::sleep(std::time::Duration::from_millis(1)).await,
             }
         }
     });
