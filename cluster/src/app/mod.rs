@@ -1,5 +1,6 @@
 //! Applications: parts put together, started and stopped.
 
+mod alone;
 mod connect;
 mod part;
 mod running;
@@ -7,6 +8,8 @@ mod shards;
 mod start;
 mod topics;
 
+#[doc(hidden)]
+pub use alone::Alone;
 pub use part::{App, Part};
 pub use running::{Running, signal};
 pub use shards::Shards;

@@ -117,6 +117,29 @@ impl Running {
         }
     }
 
+    /// Tells the registry of another state (`Busy`: takes new work last; `Hang`: takes none, but serves bound users; `Work`)
+    /// and waits until it has it. Errors: `Superseded`, `Gone` when the runtime ends.
+    pub async fn announce(&self, state: State) -> Result<()> {
+        for registration in &self.registrations {
+            registration.update(|instance| instance.state = state)?;
+            registration.settled().await?;
+        }
+        Ok(())
+    }
+
+    /// Ends as kill -9 would: nobody is told, nothing queued is sent, the registry lists it until its lease is over. Tasks
+    /// that handlers spawned on the runtime go on: they are not the application's.
+    #[doc(hidden)]
+    pub async fn kill(mut self) {
+        self.registrations.drain(..).for_each(Registration::abandon);
+        self.tasks = Tasks::default();
+        self.listening.clear();
+        self.shards.iter().for_each(RunningShard::kill);
+        for shard in &mut self.shards {
+            shard.ended().await;
+        }
+    }
+
     fn everywhere(&self, work: impl Fn(&mut Shard) + Clone + Send + 'static) {
         for shard in &self.shards {
             shard.inbox.run(work.clone());

@@ -3,7 +3,7 @@
 use std::{num::NonZeroUsize, sync::Arc, thread::JoinHandle};
 
 use due_core::{Error, Result};
-use tokio::{runtime::Handle, sync::oneshot};
+use tokio::{runtime::Handle, sync::oneshot, task::AbortHandle};
 
 use crate::shard::{
     driver::{Driver, Setup, Shard},
@@ -77,6 +77,8 @@ pub(crate) struct RunningShard {
     pub(crate) inbox: Arc<Inbox>,
     ended: Option<oneshot::Receiver<()>>,
     thread: Option<JoinHandle<()>>,
+    /// Ends the driver of an inline shard between two of its turns.
+    abort: Option<AbortHandle>,
 }
 
 impl RunningShard {
@@ -89,8 +91,8 @@ impl RunningShard {
             let _ = tx.send(());
         };
         if inline {
-            Handle::current().spawn(drive);
-            return Ok(Self { inbox, ended: Some(ended), thread: None });
+            let abort = Handle::current().spawn(drive).abort_handle();
+            return Ok(Self { inbox, ended: Some(ended), thread: None, abort: Some(abort) });
         }
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -100,12 +102,23 @@ impl RunningShard {
             .name("due-shard".to_owned())
             .spawn(move || runtime.block_on(drive))
             .map_err(|e| Error::new(due_core::Kind::Internal, "a shard's thread cannot be started").because(e))?;
-        Ok(Self { inbox, ended: Some(ended), thread: Some(thread) })
+        Ok(Self { inbox, ended: Some(ended), thread: Some(thread), abort: None })
     }
 
     /// Tells the shard to end.
     pub(crate) fn stop(&self) {
         self.inbox.run(|shard| shard.stopped = true);
+    }
+
+    /// Ends it at once: what it has not sent is lost. A shard with a thread of its own ends after its turn.
+    pub(crate) fn kill(&self) {
+        match &self.abort {
+            Some(abort) => {
+                abort.abort();
+                self.inbox.close();
+            }
+            None => self.stop(),
+        }
     }
 
     /// Waits for its end.
