@@ -7,18 +7,22 @@ use std::{
 };
 
 use due_core::{
-    Codec, Error, Kind, Owner, Push, Result, Topic, Uid,
+    Call, Codec, Error, Kind, Notify, Owner, Push, Result, RouteDef, Topic, Uid,
     bus::EventBus,
     cache::Cache,
     config::ConfigSource,
     locate::{Locator, Subject},
     lock::Lock,
 };
+use bytes::Bytes;
 use futures_util::future::join_all;
 use tokio::sync::oneshot;
 
 use crate::{
+    fault::Fault,
+    handler::{Answer, Job},
     link::{Audience, Counts, FLAG_THEN_CLOSE, GateOrder, class_bits},
+    node::call::Callee,
     session::{ORDER_LIMIT, Session, encode_error},
     shard::inbox::Inbox,
 };
@@ -31,7 +35,8 @@ pub struct Cluster(pub(crate) Arc<Inner>);
 pub(crate) struct Inner {
     pub(crate) backends: Backends,
     pub(crate) gates: Mutex<BTreeMap<Owner, Vec<Reach>>>,
-    pub(crate) nodes: Vec<Arc<Inbox>>,
+    /// The nodes of this process, for calls within it.
+    pub(crate) callees: Vec<Callee>,
     pub(crate) service: tokio::runtime::Handle,
     /// Blocking handlers that may run at once.
     pub(crate) pool: Arc<tokio::sync::Semaphore>,
@@ -233,6 +238,33 @@ impl Cluster {
         let order = GateOrder::Disconnect { uid: uid.clone(), forced, code: 0, text: String::new() };
         let body = self.order(&gate, order).await?;
         Ok(body.first() == Some(&1))
+    }
+
+    /// Calls a route of a node of this process, internal routes too, and waits for its answer. The handler runs in the
+    /// caller's task, without a session: one that takes a `Session` gets one that is over. Errors: `NoRoute` if no node
+    /// here serves it, `WouldDeadlock` for a node with `Order::Node`, `Timeout` at the route's deadline, else the
+    /// handler's own.
+    pub async fn call<Q, P, C: Codec<Q> + Codec<P>>(&self, route: Call<Q, P, C>, request: &Q) -> Result<P, Fault> {
+        let body = self.call_raw::<Q, C>(route.def(), request).await?;
+        Ok(C::default().decode(&body)?)
+    }
+
+    /// Runs the handler of a route without an answer; as [`Cluster::call`], and returns when it has ended.
+    pub async fn notify<Q, C: Codec<Q>>(&self, route: Notify<Q, C>, request: &Q) -> Result<(), Fault> {
+        self.call_raw::<Q, C>(route.def(), request).await.map(drop)
+    }
+
+    async fn call_raw<Q, C: Codec<Q>>(&self, def: RouteDef, request: &Q) -> Result<Bytes, Fault> {
+        let mut body = Vec::new();
+        C::default().encode(request, &mut body)?;
+        let callee = self.0.callees.iter().find(|c| c.serves(def.id)).ok_or_else(|| Fault::of(Kind::NoRoute))?;
+        callee.call(self, def, body.into()).await
+    }
+
+    /// Runs a blocking job on the bounded pool.
+    pub(crate) async fn run_blocking(&self, job: Job) -> Result<(Answer, Vec<u8>), Fault> {
+        let _permit = self.0.pool.clone().acquire_owned().await;
+        self.0.service.spawn_blocking(job).await.map_err(|_| Fault::of(Kind::Internal))
     }
 
     /// Publishes an event; subscribers are `Routes::topic` handlers anywhere in the cluster.

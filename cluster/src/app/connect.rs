@@ -12,7 +12,7 @@ use tokio::{sync::oneshot, task::JoinHandle};
 
 use crate::{
     gate::{members::Up, shard::GateSelf},
-    link::{NodeOrder, NodeTable, end::Side},
+    link::{NodeTable, TABLE_ORDER, end::Side},
     shard::{driver::Shard, inbox::Inbox},
 };
 
@@ -127,11 +127,11 @@ impl Finder {
         let (ask, answer) = oneshot::channel();
         let (placed, place) = oneshot::channel();
         let (gate, name) = (self.index, member.name.clone());
-        let side = Side::Gate { gate, node: owner.clone(), name: name.clone(), member: None };
+        let side = Side::Gate { gate, node: owner.clone(), member: None };
         inbox.run(move |shard| {
             let number = shard.add_link(link, side);
             shard.link_alive(number, alive);
-            shard.link_ask(number, 0, NodeOrder::TABLE, &[], Some(ask));
+            shard.link_ask(number, 0, TABLE_ORDER, &[], Some(ask));
             let _ = placed.send(number);
         });
         let gone = || Error::from(Kind::Unavailable);

@@ -35,6 +35,7 @@ pub struct Running {
     pub(crate) stopping: Vec<Stopping>,
     pub(crate) tasks: Tasks,
     pub(crate) listening: Vec<Listening>,
+    #[expect(dead_code, reason = "held for its drop, which ends the thread")]
     pub(crate) watchdog: Option<Watchdog>,
 }
 

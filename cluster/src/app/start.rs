@@ -30,7 +30,7 @@ use crate::{
         users::Users,
     },
     link::{NodeTable, Opened, TableRoute, end::Side},
-    node::{Node, Order, part::NodeShared, shard::NodeShard},
+    node::{Node, Order, call::Callee, part::NodeShared, shard::NodeShard},
     session::{Made, NodeSelf, Session},
     shard::{
         driver::Setup,
@@ -65,7 +65,7 @@ pub(crate) async fn start(mut app: App) -> Result<Running> {
     let cluster = Cluster(Arc::new(Inner {
         backends,
         gates: Mutex::new(near_gates(shared, &gates, &layout, &seats)),
-        nodes: layout.nodes.iter().filter_map(|i| seats.get(usize::from(*i))).map(|s| s.inbox.clone()).collect(),
+        callees: callees(&nodes, &layout, &seats),
         service: Handle::current(),
         pool: Arc::new(tokio::sync::Semaphore::new(crate::cluster::BLOCKING)),
     }));
@@ -247,12 +247,12 @@ fn run_shards(
     let mut all = Vec::new();
     for (number, seat) in seats.iter().enumerate() {
         let number = number as u16;
-        let gates = parts.0.iter().filter(|_| layout.gates.contains(&number)).enumerate();
+        let gates = parts.0.iter().filter(|_| layout.gates.contains(&number));
         let nodes = parts.1.iter().filter(|_| layout.nodes.contains(&number)).enumerate();
         let setup = Setup {
             number,
             service: Handle::current(),
-            gates: gates.map(|(i, gate)| GateShard::new(gate.clone(), i as u8)).collect(),
+            gates: gates.map(|gate| GateShard::new(gate.clone())).collect(),
             nodes: nodes
                 .map(|(i, node)| {
                     let nobody = nobody(node, &seat.inbox, i as u8);
@@ -278,6 +278,15 @@ fn sweep(app: &App) -> Result<Duration> {
         shortest = times.into_iter().filter(|t| !t.is_zero()).min().unwrap_or(shortest).min(shortest);
     }
     Ok((shortest / 4).clamp(Duration::from_millis(10), Duration::from_secs(1)))
+}
+
+fn callees(nodes: &[Arc<NodeShared>], layout: &Layout, seats: &[Seat]) -> Vec<Callee> {
+    let home = layout.nodes.first().and_then(|n| seats.get(usize::from(*n))).map(|s| s.inbox.clone());
+    let callee = |(i, node): (usize, &Arc<NodeShared>)| {
+        let nobody = nobody(node, home.as_ref()?, i as u8);
+        Some(Callee::new(node.clone(), nobody))
+    };
+    nodes.iter().enumerate().filter_map(callee).collect()
 }
 
 /// A session that is over: stands where a handler has none.

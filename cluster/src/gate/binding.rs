@@ -1,6 +1,9 @@
 //! Logins: binding a session to a user, and ending it (`semantics`: duplicate login).
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use due_core::{
     Code, Epoch, Error, Kind, Result, SessionId, Uid,
@@ -11,6 +14,7 @@ use due_core::{
 use super::{
     client::Slot,
     orders::{ReplyTo, set_slot},
+    shard::GateSelf,
     users::{Installed, Seat},
 };
 use crate::{
@@ -36,6 +40,7 @@ impl Shard {
             return self.answer(to, Ok(Writer::default().epoch(epoch).done()));
         }
         client.binding = true;
+        own.users.begin(&uid);
         let (session, lane) = (client.id, lane_of(slot, client.generation));
         let floor = client.user.as_deref().map(|(_, e)| *e).unwrap_or_default();
         let (inbox, locator) = (self.inbox.clone(), own.locator.clone());
@@ -55,6 +60,7 @@ impl Shard {
         let (slot, generation) = slot_of(lane);
         let Some(gate) = self.gates.get_mut(usize::from(g)) else { return };
         let own = gate.own.clone();
+        let _ended = Ended(&own, &uid);
         let open = gate.clients.get_mut(slot as usize).filter(|c| c.generation == generation && c.is_open());
         let taken = match (taken, open) {
             (Err(e), client) => {
@@ -65,7 +71,7 @@ impl Shard {
             }
             (Ok(taken), None) => {
                 let session = taken.record.gate.as_ref().map(|s| s.session);
-                self.release(g, uid, session, taken.epoch);
+                self.release(g, uid.clone(), session, taken.epoch);
                 return self.answer(to, Err(Kind::Gone.into()));
             }
             (Ok(taken), Some(client)) => {
@@ -206,5 +212,14 @@ impl Shard {
             }
             self.release(g, user.0, Some(session), user.1);
         }
+    }
+}
+
+/// Ends a bind on every way out.
+struct Ended<'a>(&'a Arc<GateSelf>, &'a Uid);
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        self.0.users.end(self.1);
     }
 }

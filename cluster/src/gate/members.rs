@@ -91,10 +91,6 @@ impl Members {
         self.iter().find(|(_, m)| &m.owner == owner && m.up != Up::Gone).map(|(i, _)| i)
     }
 
-    pub(crate) fn name(&self, name: u16) -> &str {
-        self.names.get(usize::from(name)).map_or("?", String::as_str)
-    }
-
     pub(crate) fn name_number(&mut self, name: &str) -> u16 {
         if let Some(i) = self.names.iter().position(|n| n == name) {
             return i as u16;

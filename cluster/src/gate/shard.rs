@@ -51,7 +51,6 @@ pub(crate) struct ListenerEnd {
 /// Connections of one gate on one shard.
 pub(crate) struct GateShard {
     pub(crate) own: Arc<GateSelf>,
-    pub(crate) index: u8,
     pub(crate) listeners: Vec<ListenerEnd>,
     pub(crate) clients: Slab<Client>,
     /// Generation of each slot's next client.
@@ -73,10 +72,9 @@ impl GateSelf {
 }
 
 impl GateShard {
-    pub(crate) fn new(own: Arc<GateSelf>, index: u8) -> Self {
+    pub(crate) fn new(own: Arc<GateSelf>) -> Self {
         Self {
             own,
-            index,
             listeners: Vec::new(),
             clients: Slab::new(),
             generations: Vec::new(),

@@ -42,8 +42,16 @@ pub(crate) struct Users {
 #[derive(Default)]
 struct Stripe {
     seats: HashMap<Uid, Seat>,
-    /// Kicks that came before the bind they are for: binds below the epoch lose. Cleared by the next install.
-    fenced: HashMap<Uid, Epoch>,
+    /// Users with a bind under way here.
+    binding: HashMap<Uid, Binding>,
+}
+
+/// Binds of one user that are under way.
+#[derive(Default)]
+struct Binding {
+    count: u32,
+    /// A kick of a later login came first: binds below it lose.
+    below: Epoch,
 }
 
 impl Default for Users {
@@ -67,49 +75,56 @@ impl Users {
         self.stripe(uid).seats.get(uid).copied()
     }
 
+    /// A bind of this user begins; [`Users::end`] ends it.
+    pub(crate) fn begin(&self, uid: &Uid) {
+        self.stripe(uid).binding.entry(uid.clone()).or_default().count += 1;
+    }
+
+    /// A bind has ended, well or not.
+    pub(crate) fn end(&self, uid: &Uid) {
+        let mut stripe = self.stripe(uid);
+        if let Some(binding) = stripe.binding.get_mut(uid) {
+            binding.count = binding.count.saturating_sub(1);
+            if binding.count == 0 {
+                stripe.binding.remove(uid);
+            }
+        }
+    }
+
     /// Takes the seat for a session whose bind was committed with this epoch.
     pub(crate) fn install(&self, uid: &Uid, seat: Seat) -> Installed {
         let mut stripe = self.stripe(uid);
-        if stripe.fenced.get(uid).is_some_and(|below| seat.epoch < *below) {
+        if stripe.binding.get(uid).is_some_and(|b| seat.epoch < b.below) {
             return Installed::Lost;
         }
         match stripe.seats.get(uid).copied() {
-            Some(old) if old.epoch > seat.epoch => return Installed::Lost,
+            Some(old) if old.epoch > seat.epoch => Installed::Lost,
             Some(old) => {
                 stripe.seats.insert(uid.clone(), seat);
-                stripe.fenced.remove(uid);
-                return if (old.shard, old.lane) == (seat.shard, seat.lane) {
-                    Installed::Fresh
-                } else {
-                    Installed::Displaced(old)
-                };
+                match (old.shard, old.lane) == (seat.shard, seat.lane) {
+                    true => Installed::Fresh,
+                    false => Installed::Displaced(old),
+                }
             }
-            None => {}
+            None => {
+                stripe.seats.insert(uid.clone(), seat);
+                self.count.fetch_add(1, Ordering::Relaxed);
+                Installed::Fresh
+            }
         }
-        stripe.seats.insert(uid.clone(), seat);
-        stripe.fenced.remove(uid);
-        self.count.fetch_add(1, Ordering::Relaxed);
-        Installed::Fresh
     }
 
-    /// A later login elsewhere: the session below this epoch, if any, is taken off and returned; one that is still
-    /// binding will lose.
+    /// A later login elsewhere: the session below this epoch, if any, is taken off and returned; one whose bind is under
+    /// way will lose.
     pub(crate) fn fence(&self, uid: &Uid, below: Epoch) -> Option<Seat> {
         let mut stripe = self.stripe(uid);
-        let fenced = stripe.fenced.entry(uid.clone()).or_insert(below);
-        *fenced = below.max(*fenced);
+        if let Some(binding) = stripe.binding.get_mut(uid) {
+            binding.below = below.max(binding.below);
+        }
         let old = stripe.seats.get(uid).copied().filter(|seat| seat.epoch < below)?;
         stripe.seats.remove(uid);
         self.count.fetch_sub(1, Ordering::Relaxed);
         Some(old)
-    }
-
-    /// Forgets a remembered fence once it can have no bind in flight any more.
-    pub(crate) fn unfence(&self, uid: &Uid, below: Epoch) {
-        let mut stripe = self.stripe(uid);
-        if stripe.fenced.get(uid) == Some(&below) {
-            stripe.fenced.remove(uid);
-        }
     }
 
     /// Frees the seat if this very session still has it.
@@ -146,15 +161,18 @@ mod tests {
     }
 
     #[test]
-    fn a_kick_that_overtakes_the_bind_is_remembered() {
+    fn a_kick_that_overtakes_the_bind_is_remembered_as_long_as_the_bind_lasts() {
         let ann = Uid::from("ann");
         let users = Users::default();
+        users.begin(&ann);
         assert_eq!(users.fence(&ann, Epoch(9)), None);
         assert_eq!(users.install(&ann, seat(1, 8)), Installed::Lost);
         assert_eq!(users.install(&ann, seat(1, 10)), Installed::Fresh);
+        users.end(&ann);
         assert_eq!(users.fence(&ann, Epoch(11)), Some(seat(1, 10)));
         assert_eq!(users.len(), 0);
-        users.unfence(&ann, Epoch(11));
+        assert_eq!(users.fence(&Uid::from("bob"), Epoch(11)), None);
+        assert!(users.stripes.iter().all(|s| s.lock().unwrap().binding.is_empty()), "strangers leave nothing behind");
         assert_eq!(users.install(&ann, seat(2, 10)), Installed::Fresh);
     }
 }

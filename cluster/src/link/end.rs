@@ -26,7 +26,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub(crate) enum Side {
     /// A gate's link to a node: the gate, and the node's number once its table is here.
-    Gate { gate: u8, node: Owner, name: String, member: Option<u16> },
+    Gate { gate: u8, node: Owner, member: Option<u16> },
     /// A node's link to a gate shard.
     Node { node: u8, gate: Owner, gate_shard: u16 },
 }

@@ -5,7 +5,7 @@ mod order;
 mod table;
 mod wire;
 
-pub(crate) use order::{Audience, Counts, GateOrder, NodeOrder, Opened, decode_fault, encode_fault};
+pub(crate) use order::{Audience, Counts, GateOrder, Opened, TABLE_ORDER, decode_fault, encode_fault};
 pub(crate) use table::{NodeTable, TableRoute};
 pub(crate) use wire::{Reader, Writer};
 

@@ -96,16 +96,8 @@ pub(crate) enum GateOrder {
     },
 }
 
-/// What a gate asks of a node.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum NodeOrder {
-    /// Its route table.
-    Table,
-}
-
-impl NodeOrder {
-    pub(crate) const TABLE: i32 = 1;
-}
+/// The number of a gate's order to a node for its route table.
+pub(crate) const TABLE_ORDER: i32 = 1;
 
 impl GateOrder {
     /// The number that travels in the frame head.

@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use super::shard::{Busy, Handled, Item, Mailbox, NodeSession, Peer};
 use crate::{
     handler::Event,
-    link::{FLAG_HELLO, GateOrder, NodeOrder, Opened, Reader, end::Side},
+    link::{FLAG_HELLO, GateOrder, Opened, Reader, TABLE_ORDER, end::Side},
     session::{Made, Session},
     shard::{driver::Shard, inbox::SessionKey},
 };
@@ -33,7 +33,7 @@ impl Shard {
             }
             FrameKind::Unbound => self.queue(n, peer, head.lane, Item::Unbound),
             FrameKind::Close => self.close_session(n, peer, head.lane),
-            FrameKind::Order if head.route == NodeOrder::TABLE => {
+            FrameKind::Order if head.route == TABLE_ORDER => {
                 if let (Peer::Link(link), Some(node)) = (peer, self.nodes.get(usize::from(n))) {
                     let table = node.shared.encoded.encode();
                     self.link_answer(link, head.corr, Ok(table));

@@ -141,6 +141,7 @@ pub(crate) struct Task {
     pub(crate) number: u64,
     pub(crate) timer: TimerKey,
     /// Dropped when the task ends: the event bus goes on then.
+    #[expect(dead_code, reason = "held for its drop")]
     pub(crate) done: Option<tokio::sync::oneshot::Sender<()>>,
 }
 

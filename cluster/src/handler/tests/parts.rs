@@ -48,7 +48,7 @@ pub(super) fn cluster() -> Cluster {
     Cluster(Arc::new(cluster::Inner {
         backends,
         gates: Mutex::default(),
-        nodes: Vec::new(),
+        callees: Vec::new(),
         service: service(),
         pool: Arc::new(tokio::sync::Semaphore::new(4)),
     }))
