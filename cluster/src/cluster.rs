@@ -183,6 +183,11 @@ impl Cluster {
     ) -> Result<()> {
         let mut grouped: BTreeMap<Owner, Vec<Uid>> = BTreeMap::new();
         for uid in uids {
+            if uid.check().is_err() {
+                // Nobody can be bound to it, so nobody is.
+                sent.offline += 1;
+                continue;
+            }
             match self.gate_of(uid).await? {
                 Some(gate) => grouped.entry(gate).or_default().push(uid.clone()),
                 None => sent.offline += 1,
