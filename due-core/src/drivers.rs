@@ -140,7 +140,9 @@ mod tests {
 
     #[tokio::test]
     async fn an_unknown_scheme_names_itself_and_lists_what_is_there() {
-        let Err(e) = Drivers::memory().registry.open(&Url::parse("etcd://a:1").unwrap()).await else { panic!("opened") };
+        let Err(e) = Drivers::memory().registry.open(&Url::parse("etcd://a:1").unwrap()).await else {
+            panic!("opened")
+        };
         assert!(e.to_string().contains("etcd") && e.to_string().contains("memory"), "{e}");
     }
 }

@@ -4,8 +4,15 @@ use std::time::Duration;
 
 use crate::error::{Error, Result};
 
-const SPANS: &[(&str, u64)] =
-    &[("ns", 1), ("us", 1_000), ("ms", 1_000_000), ("s", 1_000_000_000), ("m", 60_000_000_000), ("h", 3_600_000_000_000), ("d", 86_400_000_000_000)];
+const SPANS: &[(&str, u64)] = &[
+    ("ns", 1),
+    ("us", 1_000),
+    ("ms", 1_000_000),
+    ("s", 1_000_000_000),
+    ("m", 60_000_000_000),
+    ("h", 3_600_000_000_000),
+    ("d", 86_400_000_000_000),
+];
 const SIZES: &[(&str, u64)] = &[
     ("", 1),
     ("b", 1),
@@ -107,7 +114,9 @@ mod tests {
 
     #[test]
     fn durations_read_and_show() {
-        for (text, nanos) in [("10s", 10_000_000_000), ("1m30s", 90_000_000_000), ("250ms", 250_000_000), ("off", 0), ("5ns", 5)] {
+        for (text, nanos) in
+            [("10s", 10_000_000_000), ("1m30s", 90_000_000_000), ("250ms", 250_000_000), ("off", 0), ("5ns", 5)]
+        {
             assert_eq!(duration(text).unwrap().as_nanos(), nanos, "{text}");
         }
         assert_eq!(show(Duration::from_secs(90)), "90s");

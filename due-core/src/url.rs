@@ -27,7 +27,9 @@ impl Url {
     /// Reads `scheme://[user[:password]@]host[,host..][/path][?key=value&..]`. `%xx` is decoded in user, password, path
     /// and query.
     pub fn parse(text: &str) -> Result<Self> {
-        let wrong = |why: &str| Error::config(format!("{why} in the URL {:?}: write scheme://host:port/path?key=value", hide_user(text)));
+        let wrong = |why: &str| {
+            Error::config(format!("{why} in the URL {:?}: write scheme://host:port/path?key=value", hide_user(text)))
+        };
         if text.len() > MAX_LEN {
             return Err(Error::config(format!("a URL of {} bytes is over the limit of {MAX_LEN}", text.len())));
         }
@@ -239,7 +241,11 @@ impl<'de> serde::Deserializer<'de> for Text<'de> {
         visitor.visit_enum(self.0.into_deserializer())
     }
 
-    fn deserialize_newtype_struct<V: serde::de::Visitor<'de>>(self, _name: &'static str, visitor: V) -> Result<V::Value, value::Error> {
+    fn deserialize_newtype_struct<V: serde::de::Visitor<'de>>(
+        self,
+        _name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, value::Error> {
         visitor.visit_newtype_struct(self)
     }
 
@@ -280,7 +286,10 @@ mod tests {
     #[test]
     fn a_list_of_hosts_path_and_typed_query() {
         let url = Url::parse("ETCD://u%40x:p@a:1,[::1]:2/ns/a?ttl=3s&wait-replicas=on&name=b").unwrap();
-        assert_eq!((url.scheme(), url.hosts(), url.path()), ("etcd", &["a:1".to_owned(), "[::1]:2".to_owned()][..], "/ns/a"));
+        assert_eq!(
+            (url.scheme(), url.hosts(), url.path()),
+            ("etcd", &["a:1".to_owned(), "[::1]:2".to_owned()][..], "/ns/a")
+        );
         assert_eq!((url.user(), url.password()), (Some("u@x"), Some("p")));
         let keys: Keys = url.query().unwrap();
         assert_eq!(keys, Keys { ttl: Duration::from_secs(3), retries: 3, wait_replicas: true, name: Some("b".into()) });

@@ -5,6 +5,8 @@
 
 pub mod bus;
 pub mod cache;
+#[cfg(feature = "cluster")]
+pub mod cluster;
 pub mod config;
 pub mod locate;
 pub mod lock;

@@ -82,6 +82,7 @@ impl Node {
     }
 
     /// Adds whatever turns into routes (a component).
+    #[expect(clippy::should_implement_trait, reason = "the word that users of component frameworks look for")]
     #[must_use]
     pub fn add(self, part: impl Into<Routes<()>>) -> Self {
         self.routes(part.into())

@@ -1,0 +1,10 @@
+//! What a cluster of several processes promises, played in one test process under paused time.
+
+mod events;
+mod flow;
+mod harness;
+mod login;
+mod nodes;
+mod play;
+mod push;
+mod stop;

@@ -1,0 +1,171 @@
+//! Nodes that die, hang and come back.
+
+use std::time::Duration;
+
+use due_core::{Kind, registry::State};
+use due_testkit::cluster::{CallError, Ended};
+
+use crate::play::{ADD, HELD, HELD_PLAY, LOGIN, PLAY, Play, STAY, WHERE};
+
+fn refused<T>(result: Result<T, CallError>) -> Option<u32> {
+    result.err().and_then(|e| e.code())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_node_is_replaced_for_stateless_routes() {
+    let cluster = Play::new().cluster(false).gates(2).nodes(3).start().await;
+    for _ in 0..6 {
+        let ann = cluster.client().await;
+        let first = ann.call(WHERE, &()).await.unwrap();
+        assert_eq!(ann.call(WHERE, &()).await, Ok(first), "a session stays where it was");
+        if cluster.running().len() > 3 {
+            cluster.kill(&format!("game-{first}")).await;
+        }
+        let second = ann.call(WHERE, &()).await.unwrap();
+        assert_eq!(ann.call(WHERE, &()).await, Ok(second));
+        assert!(cluster.running().contains(&format!("game-{second}")));
+    }
+}
+
+// proves P2: a request whose node dies is answered once
+#[tokio::test(start_paused = true)]
+async fn a_request_in_flight_is_answered_once_when_its_node_dies() {
+    let play = Play::new();
+    let cluster = play.cluster(false).nodes(2).start().await;
+    let ann = cluster.client().await;
+    let first = ann.call(WHERE, &()).await.unwrap();
+    let waiting: Vec<_> = (0..50).map(|n| ann.send(HELD, &n).unwrap()).collect();
+    cluster.settle().await;
+    cluster.kill(&format!("game-{first}")).await;
+    for answer in waiting {
+        assert_eq!(refused(answer.await), Some(Kind::Unavailable.code()));
+    }
+    play.open(100);
+    assert_eq!(ann.call(HELD, &7).await, Ok(7), "the other node serves");
+    cluster.advance(Duration::from_secs(60)).await;
+    assert_eq!((ann.strays(), ann.ended()), (0, None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_old_client_is_closed_when_its_answer_is_lost_and_stays_when_none_is() {
+    let cluster = Play::new().cluster(false).nodes(2).start().await;
+    let (ann, bob) = (cluster.old_client_at("gate-1").await, cluster.old_client_at("gate-1").await);
+    let waiting = ann.send(HELD, &1).unwrap();
+    bob.call(WHERE, &()).await.unwrap();
+    cluster.settle().await;
+    let held = cluster.snapshot("game-1").await.sessions.get("game").copied();
+    let node = if ann_is_on(&cluster, "game-1").await { "game-1" } else { "game-2" };
+    assert!(held.is_some());
+    cluster.kill(node).await;
+    assert_eq!(waiting.await, Err(CallError::Closed(Ended::Closed)));
+    assert_eq!(ann.closed().await, Some(Ended::Closed));
+    assert!(bob.call(WHERE, &()).await.is_ok());
+}
+
+/// The held request counts as a message of the session on its node, not as handled.
+async fn ann_is_on(cluster: &due_testkit::cluster::TestCluster, node: &str) -> bool {
+    let shot = cluster.snapshot(node).await;
+    let all = shot.sessions.get("game").copied().unwrap_or(0);
+    let bobs = shot.routes.get(&("game".to_owned(), "where".to_owned())).map_or(0, |r| r.handled);
+    all > bobs
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stateful_route_says_that_its_owner_is_lost_until_the_user_is_bound_anew() {
+    let play = Play::new();
+    let cluster = play.cluster(false).nodes(2).start().await;
+    let ann = cluster.client().await;
+    ann.call(LOGIN, &7).await.unwrap();
+    let owner = ann.call(STAY, &()).await.unwrap();
+    assert_eq!(ann.call(PLAY, &()).await, Ok(owner));
+    let waiting = ann.send(HELD_PLAY, &1).unwrap();
+    cluster.settle().await;
+    cluster.kill(&format!("game-{owner}")).await;
+    let lost = refused(waiting.await);
+    assert!(lost == Some(Kind::Unavailable.code()) || lost == Some(Kind::OwnerLost.code()), "{lost:?}");
+    for _ in 0..3 {
+        assert_eq!(refused(ann.call(PLAY, &()).await), Some(Kind::OwnerLost.code()));
+    }
+    let other = ann.call(STAY, &()).await.unwrap();
+    assert_ne!(other, owner);
+    assert_eq!(ann.call(PLAY, &()).await, Ok(other));
+    assert_eq!(ann.strays(), 0);
+}
+
+// semantics 7: bound users are served in hang, new ones go elsewhere
+#[tokio::test(start_paused = true)]
+async fn a_hanging_node_serves_its_bound_users_and_gets_no_new_ones() {
+    let cluster = Play::new().cluster(false).gates(2).nodes(3).start().await;
+    let ann = cluster.client().await;
+    ann.call(LOGIN, &7).await.unwrap();
+    let owner = ann.call(STAY, &()).await.unwrap();
+    cluster.announce(&format!("game-{owner}"), State::Hang).await.unwrap();
+    cluster.advance(Duration::from_secs(1)).await;
+    for _ in 0..40 {
+        let bob = cluster.client().await;
+        assert_ne!(bob.call(WHERE, &()).await.unwrap(), owner);
+        assert_eq!(ann.call(PLAY, &()).await, Ok(owner));
+    }
+    let again = cluster.client_at("gate-2").await;
+    again.call(LOGIN, &7).await.unwrap();
+    assert_eq!(again.call(PLAY, &()).await, Ok(owner), "the user's next connection finds its node too");
+    cluster.announce(&format!("game-{owner}"), State::Work).await.unwrap();
+    cluster.advance(Duration::from_secs(1)).await;
+    let mut seen = false;
+    for _ in 0..60 {
+        seen |= cluster.client().await.call(WHERE, &()).await == Ok(owner);
+    }
+    assert!(seen, "a node that works again gets users again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_comes_back_under_its_id_gets_traffic_again() {
+    let cluster = Play::new().cluster(false).gates(2).nodes(1).start().await;
+    let (ann, bob) = (cluster.client().await, cluster.client().await);
+    ann.call(LOGIN, &7).await.unwrap();
+    ann.call(STAY, &()).await.unwrap();
+    assert_eq!(ann.call(ADD, &1).await, Ok(2));
+    for _ in 0..3 {
+        cluster.kill("game-1").await;
+        assert!(ann.call(ADD, &1).await.is_err());
+        cluster.restart("game-1").await;
+        cluster.advance(Duration::from_secs(1)).await;
+        assert_eq!(ann.call(ADD, &1).await, Ok(2));
+        assert_eq!(bob.call(ADD, &1).await, Ok(2));
+        // Its user was bound to the life before.
+        assert_eq!(refused(ann.call(PLAY, &()).await), Some(Kind::OwnerLost.code()));
+        ann.call(STAY, &()).await.unwrap();
+        assert!(ann.call(PLAY, &()).await.is_ok());
+    }
+    assert_eq!((ann.strays(), bob.strays()), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn broken_links_come_back_and_each_request_has_one_answer() {
+    let play = Play::new();
+    let cluster = play.cluster(false).nodes(1).start().await;
+    let ann = cluster.client().await;
+    play.open(1_000_000);
+    let mut answers = Vec::new();
+    for round in 0..20_u64 {
+        answers.extend((0..50).map(|n| ann.send(HELD, &(round * 50 + n)).unwrap()));
+        cluster.advance(Duration::from_micros(cluster.dice().roll(2_000))).await;
+        cluster.reset("gate-1", "game-1");
+        cluster.advance(Duration::from_millis(cluster.dice().roll(400))).await;
+    }
+    cluster.advance(Duration::from_secs(2)).await;
+    let mut answered = 0;
+    for (n, answer) in answers.into_iter().enumerate() {
+        match answer.await {
+            Ok(got) => {
+                answered += 1;
+                assert_eq!(got, n as u64);
+            }
+            Err(CallError::Refused(..)) => {}
+            Err(e) => panic!("request {n}: {e}"),
+        }
+    }
+    assert!(answered > 0);
+    assert_eq!(ann.call(ADD, &1).await, Ok(2));
+    assert_eq!(ann.strays(), 0);
+}

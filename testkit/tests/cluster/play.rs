@@ -1,0 +1,171 @@
+//! The application that the tests run: it says where it is, binds, waits when told to, and keeps a log.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use due_cluster::{
+    App, Fault, Gate, Node, Session,
+    handler::{Event, FromRef, Msg, Routes, State},
+};
+use due_codec::Json;
+use due_core::{Call, Drivers, Notify, Push, SessionId};
+use due_testkit::cluster::TestCluster;
+use tokio::sync::Semaphore;
+
+/// Which process answers: its number in the order of starts, 1 for the first node.
+pub const WHERE: Call<(), u64, Json> = Call::new(1, "where");
+pub const ADD: Call<u64, u64, Json> = Call::new(2, "add");
+/// Answers once [`Play::open`] lets it.
+pub const HELD: Call<u64, u64, Json> = Call::new(3, "held");
+/// Binds the session to a user; the epoch.
+pub const LOGIN: Call<i64, u64, Json> = Call::new(4, "login");
+/// Binds the user to the node that serves it.
+pub const STAY: Call<(), u64, Json> = Call::new(5, "stay");
+pub const PLAY: Call<(), u64, Json> = Call::new(6, "play").stateful();
+/// As [`HELD`], on the node of the user.
+pub const HELD_PLAY: Call<u64, u64, Json> = Call::new(7, "held.play").stateful();
+/// Goes into the log.
+pub const SAY: Notify<u64, Json> = Notify::new(8, "say");
+/// Into the log, after a while.
+pub const SAY_SLOWLY: Notify<u64, Json> = Notify::new(9, "say.slowly");
+/// As [`HELD`], without an answer.
+pub const WAIT: Notify<u64, Json> = Notify::new(10, "wait");
+pub const JOIN: Call<(), (), Json> = Call::new(11, "join");
+pub const NEWS: Push<u64, Json> = Push::new(101, "news");
+
+/// What all processes of a test share.
+#[derive(Clone)]
+pub struct Play(Arc<Inner>);
+
+struct Inner {
+    gate: Semaphore,
+    log: Mutex<Vec<Line>>,
+    starts: AtomicU64,
+}
+
+/// One line of the log.
+#[derive(Clone, Debug)]
+pub struct Line {
+    pub session: SessionId,
+    pub process: u64,
+    pub text: String,
+}
+
+impl Play {
+    pub fn new() -> Self {
+        Self(Arc::new(Inner { gate: Semaphore::new(0), log: Mutex::default(), starts: AtomicU64::new(0) }))
+    }
+
+    /// Lets so many held handlers go on.
+    pub fn open(&self, n: usize) {
+        self.0.gate.add_permits(n);
+    }
+
+    pub fn log(&self) -> Vec<Line> {
+        self.0.log.lock().unwrap().clone()
+    }
+
+    /// What each session wrote, in order.
+    pub fn by_session(&self) -> BTreeMap<SessionId, Vec<String>> {
+        let mut all: BTreeMap<SessionId, Vec<String>> = BTreeMap::new();
+        for line in self.log() {
+            all.entry(line.session).or_default().push(line.text);
+        }
+        all
+    }
+
+    /// The application; `events`: its nodes log what happens to sessions.
+    pub fn app(&self, events: bool) -> App {
+        // The first call describes the application, the others are the processes in order.
+        let here = Here { play: self.clone(), number: self.0.starts.fetch_add(1, Ordering::Relaxed) };
+        let routes = if events { routes().merge(watching()) } else { routes() };
+        App::new(Drivers::memory()).with(Gate::new("gate")).with(Node::new("game").routes(routes.with_state(here)))
+    }
+
+    /// A cluster of it.
+    pub fn cluster(&self, events: bool) -> TestCluster {
+        let play = self.clone();
+        TestCluster::new(move || play.app(events))
+    }
+}
+
+/// A process as its handlers see it.
+#[derive(Clone)]
+pub struct Here {
+    play: Play,
+    number: u64,
+}
+
+impl FromRef<Here> for u64 {
+    fn from_ref(here: &Here) -> Self {
+        here.number
+    }
+}
+
+impl Here {
+    fn note(&self, me: &Session, text: impl Into<String>) {
+        let line = Line { session: me.id(), process: self.number, text: text.into() };
+        self.play.0.log.lock().unwrap().push(line);
+    }
+
+    async fn wait(&self) {
+        self.play.0.gate.acquire().await.unwrap().forget();
+    }
+}
+
+fn routes() -> Routes<Here> {
+    Routes::new()
+        .route(WHERE, |State(n): State<u64>| n)
+        .route(ADD, |Msg(n): Msg<u64>| n + 1)
+        .route(HELD, held)
+        .route(LOGIN, login)
+        .route(STAY, stay)
+        .route(PLAY, |State(n): State<u64>| n)
+        .route(HELD_PLAY, held)
+        .route(SAY, |me: Session, State(here): State<Here>, Msg(n): Msg<u64>| here.note(&me, n.to_string()))
+        .route(SAY_SLOWLY, say_slowly)
+        .route(WAIT, wait)
+        .route(JOIN, |me: Session| me.subscribe("room").map_err(Fault::from))
+}
+
+fn watching() -> Routes<Here> {
+    Routes::new()
+        .on(Event::Connected, |me: Session, State(here): State<Here>| here.note(&me, "connected"))
+        .on(Event::Bound, |me: Session, State(here): State<Here>| {
+            here.note(&me, format!("bound {}", me.uid().unwrap()))
+        })
+        .on(Event::Disconnected, |me: Session, State(here): State<Here>| here.note(&me, "disconnected"))
+}
+
+async fn held(State(here): State<Here>, Msg(n): Msg<u64>) -> u64 {
+    here.wait().await;
+    n
+}
+
+async fn login(me: Session, Msg(uid): Msg<i64>) -> Result<u64, Fault> {
+    Ok(me.bind(uid).await?.0)
+}
+
+async fn stay(me: Session, State(here): State<Here>) -> Result<u64, Fault> {
+    me.bind_node().await?;
+    Ok(here.number)
+}
+
+async fn say_slowly(me: Session, State(here): State<Here>, Msg(n): Msg<u64>) {
+    match n % 64 {
+        0 => tokio::time::sleep(std::time::Duration::from_millis(1)).await,
+        n if n % 3 == 0 => tokio::task::yield_now().await,
+        _ => {}
+    }
+    here.note(&me, n.to_string());
+}
+
+async fn wait(me: Session, State(here): State<Here>, Msg(n): Msg<u64>) {
+    here.wait().await;
+    here.note(&me, n.to_string());
+}
