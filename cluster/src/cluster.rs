@@ -305,7 +305,7 @@ impl Cluster {
     }
 
     /// Runs a task beside the shards, on the runtime that started the application; it ends with that runtime.
-    pub fn spawn<F>(&self, task: F) -> tokio::task::JoinHandle<F::Output>
+    pub fn background<F>(&self, task: F) -> tokio::task::JoinHandle<F::Output>
     where
         F: Future + Send + 'static,
         F::Output: Send + 'static,

@@ -44,7 +44,7 @@ pub(crate) struct Inner {
     pub(crate) node: Arc<NodeSelf>,
     pub(crate) labels: Mutex<BTreeMap<String, String>>,
     pub(crate) user: Mutex<Option<(Uid, Epoch)>>,
-    pub(crate) attached: Mutex<BTreeMap<&'static str, Arc<dyn Any + Send + Sync>>>,
+    pub(crate) attached: Mutex<BTreeMap<&'static str, crate::actor::Attachment>>,
     data: Mutex<HashMap<TypeId, Box<dyn Any + Send + Sync>>>,
     pub(crate) closed: AtomicBool,
 }
@@ -263,6 +263,16 @@ impl Session {
     /// Takes the value of this type out.
     pub fn take<T: Send + Sync + 'static>(&self) -> Option<T> {
         self.data().remove(&TypeId::of::<T>()).and_then(|v| v.downcast().ok()).map(|v| *v)
+    }
+
+    /// The actors this session is attached to, by kind.
+    pub(crate) fn attachments(&self) -> std::sync::MutexGuard<'_, BTreeMap<&'static str, crate::actor::Attachment>> {
+        self.0.attached.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells the gate that a slot of the user leads nowhere any more.
+    pub(crate) fn forget_slot(&self, name: String) {
+        let _ = self.order_later(GateOrder::Unslot { name });
     }
 
     fn data(&self) -> std::sync::MutexGuard<'_, HashMap<TypeId, Box<dyn Any + Send + Sync>>> {

@@ -25,7 +25,7 @@ use super::{
 use crate::{cluster::Cluster, session::Session};
 
 /// What is left of a handler that waits.
-pub(crate) type Waiting<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+pub type Waiting<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
 /// A message in a mailbox.
 pub(crate) trait Letter<A: Actor>: Send {
@@ -88,7 +88,7 @@ pub(crate) struct Mailbox<A: Actor> {
     state: Mutex<State<A>>,
 }
 
-struct State<A> {
+struct State<A: Actor> {
     letters: VecDeque<(Box<dyn Letter<A>>, usize)>,
     bytes: usize,
     results: VecDeque<Once<A>>,
@@ -102,7 +102,7 @@ struct State<A> {
     waker: Option<Waker>,
 }
 
-impl<A> Default for State<A> {
+impl<A: Actor> Default for State<A> {
     fn default() -> Self {
         Self {
             letters: VecDeque::new(),
@@ -138,11 +138,7 @@ impl<A: Actor> Mailbox<A> {
     }
 
     /// Queues a letter of `bytes`, or gives it back.
-    pub(crate) fn push(
-        &self,
-        letter: Box<dyn Letter<A>>,
-        bytes: usize,
-    ) -> Result<(), (Box<dyn Letter<A>>, Closed)> {
+    pub(crate) fn push(&self, letter: Box<dyn Letter<A>>, bytes: usize) -> Result<(), (Box<dyn Letter<A>>, Closed)> {
         let mut state = self.lock();
         if state.stop != Stop::No {
             return Err((letter, Closed::Ending));
@@ -232,7 +228,8 @@ impl<A: Actor> Mailbox<A> {
 
     /// The user's routes of this kind come here.
     pub(crate) fn attach(&self, uid: Uid, session: Session) {
-        self.lock().attached.insert(uid, session);
+        let before = self.lock().attached.insert(uid, session);
+        drop(before);
     }
 
     pub(crate) fn detach(&self, uid: &Uid) {
@@ -292,7 +289,7 @@ impl<A: Actor> State<A> {
     }
 }
 
-fn wake<A>(mut state: MutexGuard<'_, State<A>>) {
+fn wake<A: Actor>(mut state: MutexGuard<'_, State<A>>) {
     let waker = state.waker.take();
     drop(state);
     if let Some(waker) = waker {

@@ -7,33 +7,33 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{Cx, TimerId};
+use super::{Actor, Cx, TimerId};
 
 /// Work for `&mut A` that no message asked for.
 pub(crate) type Once<A> = Box<dyn FnOnce(&mut A, &Cx<A>) + Send>;
 /// The same again and again.
 pub(crate) type Again<A> = Box<dyn FnMut(&mut A, &Cx<A>) + Send>;
 
-pub(crate) enum Timer<A> {
+pub(crate) enum Timer<A: Actor> {
     Once(Once<A>),
     Every(Duration, Again<A>),
 }
 
 /// A timer that is due, taken out to be run.
-pub(crate) struct Due<A> {
+pub(crate) struct Due<A: Actor> {
     pub(crate) id: TimerId,
     pub(crate) timer: Timer<A>,
 }
 
 /// By due time, then by age.
-pub(crate) struct Timers<A> {
+pub(crate) struct Timers<A: Actor> {
     due: BTreeMap<(Instant, u64), Timer<A>>,
     /// When each is due; an `every` that runs now stays in here.
     known: HashMap<u64, Instant>,
     last: u64,
 }
 
-impl<A> Default for Timers<A> {
+impl<A: Actor> Default for Timers<A> {
     fn default() -> Self {
         Self { due: BTreeMap::new(), known: HashMap::new(), last: 0 }
     }
@@ -44,7 +44,7 @@ const SHORTEST: Duration = Duration::from_millis(1);
 /// Longer than any process lives; the clock cannot go further than some centuries.
 const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
-impl<A> Timers<A> {
+impl<A: Actor> Timers<A> {
     pub(crate) fn after(&mut self, delay: Duration, run: Once<A>) -> TimerId {
         self.add(delay, Timer::Once(run))
     }
@@ -100,18 +100,25 @@ impl<A> Timers<A> {
 mod tests {
     use super::*;
 
-    fn ids(timers: &mut Timers<()>) -> Vec<u64> {
+    struct Clock;
+
+    impl Actor for Clock {
+        const KIND: &'static str = "clock";
+        type Key = u64;
+    }
+
+    fn ids(timers: &mut Timers<Clock>) -> Vec<u64> {
         std::iter::from_fn(|| timers.pop(Instant::now())).map(|due| due.id.0).collect()
     }
 
     #[tokio::test(start_paused = true)]
     async fn timers_come_by_time_and_then_by_age() {
-        let mut timers = Timers::<()>::default();
+        let mut timers = Timers::<Clock>::default();
         for seconds in [2, 1, 2, 1] {
             timers.after(Duration::from_secs(seconds), Box::new(|_, _| {}));
         }
         timers.cancel(TimerId(4));
-        assert_eq!(ids(&mut timers), []);
+        assert!(ids(&mut timers).is_empty());
         tokio::time::advance(Duration::from_secs(2)).await;
         assert_eq!(ids(&mut timers), [2, 1, 3]);
         assert_eq!((timers.first(), timers.known.len()), (None, 0));
@@ -119,7 +126,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_period_that_was_missed_is_skipped() {
-        let mut timers = Timers::<()>::default();
+        let mut timers = Timers::<Clock>::default();
         let begun = Instant::now();
         timers.every(Duration::from_secs(1), Box::new(|_, _| {}));
         tokio::time::advance(Duration::from_millis(3500)).await;
@@ -130,7 +137,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_every_that_is_cancelled_while_it_runs_does_not_come_back() {
-        let mut timers = Timers::<()>::default();
+        let mut timers = Timers::<Clock>::default();
         timers.every(Duration::ZERO, Box::new(|_, _| {}));
         tokio::time::advance(SHORTEST).await;
         let Some(Due { id, timer: Timer::Every(period, run) }) = timers.pop(Instant::now()) else { panic!("not due") };
@@ -141,7 +148,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_delay_without_end_is_no_overflow() {
-        let mut timers = Timers::<()>::default();
+        let mut timers = Timers::<Clock>::default();
         timers.after(Duration::MAX, Box::new(|_, _| {}));
         assert!(timers.first().is_some());
     }

@@ -79,7 +79,8 @@ impl Running {
         all
     }
 
-    /// Stops: no new users, nodes' hooks, clients told and closed after what is queued for them, then deregistered. What
+    /// Stops: no new users, nodes' hooks, clients told and closed after what is queued for them, actors stopped, then
+    /// deregistered. What
     /// is left at the deadline is cut, and the error says what that was.
     pub async fn stop(mut self, deadline: Duration) -> Result<()> {
         let until = Instant::now() + deadline;
@@ -102,6 +103,9 @@ impl Running {
         let clients = self.wait_for_clients(until).await;
         if clients > 0 {
             left.push(format!("{clients} connections"));
+        }
+        for callee in &self.cluster.0.callees {
+            left.extend(callee.node.actors.drain(until).await);
         }
         for registration in std::mem::take(&mut self.registrations) {
             if tokio::time::timeout_at(until, registration.close()).await.is_err() {

@@ -23,6 +23,7 @@ use super::{
     shards::{Layout, RunningShard, Seat},
 };
 use crate::{
+    actor::{NodeActors, Place},
     cluster::{Backends, Cluster, Inner, Reach},
     gate::{
         ListenerSettings,
@@ -146,7 +147,8 @@ fn instance(kind: InstanceKind, owner: &Owner, name: &str) -> Instance {
 /// The hooks of a node.
 pub(crate) type Hooks = (Vec<super::running::Stopping>, Vec<super::running::Stopping>, u32);
 
-fn describe(node: Node, backends: &Backends) -> Result<(Arc<NodeShared>, Hooks)> {
+fn describe(mut node: Node, backends: &Backends) -> Result<(Arc<NodeShared>, Hooks)> {
+    let doors = node.routes.take_doors();
     let table = node.routes.build().map_err(|e| e.context("node", &node.name))?;
     let routes = table.routes().map(|m| TableRoute {
         id: m.def().id.0,
@@ -155,13 +157,19 @@ fn describe(node: Node, backends: &Backends) -> Result<(Arc<NodeShared>, Hooks)>
         authorized: m.def().flags.authorized,
         internal: m.def().flags.internal,
         answers: m.answers(),
+        kind: doors.iter().find(|door| door.follows(m.def())).map_or("", |door| door.kind()).to_owned(),
     });
     let encoded =
         NodeTable { routes: routes.collect(), fallback: table.fallback().is_some(), events: table.has_events() };
-    let own =
-        NodeSelf { owner: owner(node.id.as_ref(), &node.name), name: node.name, locator: backends.locator.clone() };
+    let own = Arc::new(NodeSelf {
+        owner: owner(node.id.as_ref(), &node.name),
+        name: node.name,
+        locator: backends.locator.clone(),
+    });
+    let actors = NodeActors::new(node.actors, &doors, own.clone(), node.deadline);
     let shared = NodeShared {
-        own: Arc::new(own),
+        actors: actors.map_err(|e| e.context("node", &own.name))?,
+        own,
         table,
         encoded: Arc::new(encoded),
         order: node.order,
@@ -282,8 +290,10 @@ fn sweep(app: &App) -> Result<Duration> {
 
 fn callees(nodes: &[Arc<NodeShared>], layout: &Layout, seats: &[Seat]) -> Vec<Callee> {
     let home = layout.nodes.first().and_then(|n| seats.get(usize::from(*n))).map(|s| s.inbox.clone());
+    let all = || layout.nodes.iter().filter_map(|n| Some(seats.get(usize::from(*n))?.inbox.clone())).collect();
     let callee = |(i, node): (usize, &Arc<NodeShared>)| {
         let nobody = nobody(node, home.as_ref()?, i as u8);
+        node.actors.settle(Place { shards: all(), nobody: nobody.clone() });
         Some(Callee::new(node.clone(), nobody))
     };
     nodes.iter().enumerate().filter_map(callee).collect()

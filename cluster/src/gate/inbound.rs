@@ -253,7 +253,7 @@ impl Shard {
         }
         if route.stateful {
             let slots = client.extras.as_ref().map_or(&[][..], |e| &e.slots);
-            let bound = slots.iter().find(|s| s.name == name).ok_or(Kind::NotBound)?;
+            let bound = slots.iter().find(|s| s.name == route.slot).ok_or(Kind::NotBound)?;
             return match gate.members.get(bound.member) {
                 Some(m) if m.up != Up::Gone => Ok((bound.member, answers)),
                 _ => Err(Kind::OwnerLost),

@@ -35,6 +35,8 @@ pub(crate) struct Member {
 /// What the gate knows of a route.
 pub(crate) struct Route {
     pub(crate) name: u16,
+    /// Number of the slot that a stateful one follows: the name's, or that of a kind of actors.
+    pub(crate) slot: u16,
     pub(crate) stateful: bool,
     pub(crate) authorized: bool,
     pub(crate) internal: bool,
@@ -178,8 +180,15 @@ impl Members {
             return;
         }
         *slot = number;
+        let slot = match route.kind.as_str() {
+            "" => name,
+            kind => {
+                self.name_number(&format!("{}/{kind}", self.names.get(usize::from(name)).map_or("", String::as_str)))
+            }
+        };
         self.routes.push(Route {
             name,
+            slot,
             stateful: route.stateful,
             authorized: route.authorized,
             internal: route.internal,
@@ -251,6 +260,7 @@ impl Members {
 fn fallback_route(name: u16) -> Route {
     Route {
         name,
+        slot: name,
         stateful: false,
         authorized: false,
         internal: false,

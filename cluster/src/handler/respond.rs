@@ -59,7 +59,12 @@ impl<T> Ending<T> {
         Self { encode, answers }
     }
 
-    fn finish(self, outcome: Result<Replied<T>, Fault>, out: &mut Vec<u8>) -> Answer {
+    /// Does a client wait for an answer?
+    pub(crate) fn answers(&self) -> bool {
+        self.answers
+    }
+
+    pub(crate) fn finish(self, outcome: Result<Replied<T>, Fault>, out: &mut Vec<u8>) -> Answer {
         match outcome {
             Ok(Replied::Now(value)) if self.answers => self.write(&value, out),
             Ok(Replied::Now(_)) => Answer::Nothing,

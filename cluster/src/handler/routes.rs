@@ -7,16 +7,20 @@ use due_core::{Call, Codec, Endpoint, Flags, Result, RouteDef, RouteId, Topic, r
 
 use super::{
     args::{Accepts, Args},
-    extract::Needs,
+    extract::{Extract, Msg, Needs},
     function::Handler,
     layer::Layer,
     mount::{Bound, Build, Function},
     raw::Raw,
-    reply::encode,
+    reply::{IntoReply, encode},
+    request::Request,
     respond::{Ending, Respond},
     table::{ErrorsAs, Setting, Table, compile},
 };
-use crate::fault::Fault;
+use crate::{
+    actor::{Actor, ActorRoute, DoorOf, Inside, Method, Target},
+    fault::Fault,
+};
 
 /// Which handler serves which route. `S` is the state that is still missing; a node takes `Routes<()>`.
 ///
@@ -41,6 +45,7 @@ use crate::fault::Fault;
 pub struct Routes<S = ()> {
     entries: Vec<Entry<S>>,
     settings: Vec<(RouteDef, Setting)>,
+    doors: Vec<DoorOf>,
 }
 
 /// What happens to a session; handlers of it run in the session's order with its messages.
@@ -112,7 +117,7 @@ impl<S: Clone + Send + Sync + 'static> Default for Routes<S> {
 impl<S: Clone + Send + Sync + 'static> Routes<S> {
     /// No route yet.
     pub fn new() -> Self {
-        Self { entries: Vec::new(), settings: Vec::new() }
+        Self { entries: Vec::new(), settings: Vec::new(), doors: Vec::new() }
     }
 
     /// Serves a [`Call`] or a [`Notify`](due_core::Notify).
@@ -130,6 +135,80 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
         let needs = <H::Args as Args<S, E::C>>::NEEDS;
         let end = Ending::new(encode::<E::C, E::Resp>, E::ANSWERS);
         self.insert(route.def(), E::ANSWERS, needs, Function::<H, M, K, E::Resp, E::C>::new(handler, end))
+    }
+
+    /// Serves a route by a method of the actor that its user is [attached](crate::Session::attach) to. The route is
+    /// stateful by itself: it goes to the node where the actor lives. A user who is attached to none is answered with
+    /// `NotBound`.
+    pub fn actor<A, M, E, H>(self, route: E, method: H) -> Self
+    where
+        A: Actor,
+        M: 'static,
+        E: Endpoint,
+        H: Method<M, A>,
+        H::Args: Args<Inside<S, A>, E::C>,
+        <H::Args as Args<Inside<S, A>, E::C>>::Body: Accepts<E::Req>,
+        H::Out: IntoReply<E::Resp>,
+        E::C: Codec<E::Resp>,
+    {
+        let mut def = route.def();
+        (def.flags.stateful, def.flags.authorized) = (true, true);
+        let needs = <H::Args as Args<Inside<S, A>, E::C>>::NEEDS;
+        let end = Ending::new(encode::<E::C, E::Resp>, E::ANSWERS);
+        self.leads(def, needs, ActorRoute::<A, H, M, E::Resp, E::C>::new(method, Target::Attached, end))
+    }
+
+    /// Serves a route by a method of the actor that `key` names; it is opened by [`Node::actors`](crate::Node::actors)
+    /// if nobody used it yet. `key` looks at the request before the method's extractors do.
+    pub fn actor_by<A, M, E, H>(
+        self,
+        route: E,
+        key: impl Fn(&E::Req) -> A::Key + Send + Sync + 'static,
+        method: H,
+    ) -> Self
+    where
+        A: Actor,
+        M: 'static,
+        E: Endpoint,
+        H: Method<M, A>,
+        H::Args: Args<Inside<S, A>, E::C>,
+        <H::Args as Args<Inside<S, A>, E::C>>::Body: Accepts<E::Req>,
+        H::Out: IntoReply<E::Resp>,
+        E::C: Codec<E::Resp> + Codec<E::Req>,
+    {
+        let key = move |rq: &Request<'_>| {
+            let Msg(request) = <Msg<E::Req> as Extract<(), E::C>>::extract(rq, &())?;
+            Ok(key(&request))
+        };
+        let needs = <H::Args as Args<Inside<S, A>, E::C>>::NEEDS;
+        let end = Ending::new(encode::<E::C, E::Resp>, E::ANSWERS);
+        let target = Target::Key(Box::new(key));
+        self.leads(route.def(), needs, ActorRoute::<A, H, M, E::Resp, E::C>::new(method, target, end))
+    }
+
+    fn leads<A: Actor, H, M, T, C>(mut self, def: RouteDef, needs: Needs, route: ActorRoute<A, H, M, T, C>) -> Self
+    where
+        ActorRoute<A, H, M, T, C>: Build<S>,
+    {
+        self.doors.push(route.door(def));
+        let answers = route.answers();
+        self.insert(def, answers, needs, route)
+    }
+
+    /// Gives an event of a session to the actor that its user is attached to, as [`Routes::on`] does to a function. A
+    /// session without one is passed over. It runs in the session's order with its messages.
+    pub fn actor_on<A, M, H>(self, event: Event, method: H) -> Self
+    where
+        A: Actor,
+        M: 'static,
+        H: Method<M, A>,
+        H::Args: Args<Inside<S, A>, Raw>,
+        H::Out: IntoReply<()>,
+    {
+        let needs = <H::Args as Args<Inside<S, A>, Raw>>::NEEDS;
+        let end = Ending::new(encode::<Raw, ()>, false);
+        let route = ActorRoute::<A, H, M, (), Raw>::new(method, Target::AttachedEvent, end);
+        self.push(event.def(), Role::Event(event), false, needs, route)
     }
 
     /// Serves the messages of all routes that have no handler. It answers each with the bytes it returns.
@@ -221,6 +300,7 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
     pub fn merge(mut self, other: Routes<S>) -> Self {
         self.entries.extend(other.entries);
         self.settings.extend(other.settings);
+        self.doors.extend(other.doors);
         self
     }
 
@@ -234,7 +314,7 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
             build: Box::new(entry.bind(&state)) as Box<dyn Build<S2>>,
             layers: Vec::new(),
         };
-        Routes { entries: self.entries.into_iter().map(bind).collect(), settings: self.settings }
+        Routes { entries: self.entries.into_iter().map(bind).collect(), settings: self.settings, doors: self.doors }
     }
 
     /// Serves `def` by something other than a function (an actor). `answers`: a client waits for an answer; `needs` as
@@ -251,6 +331,11 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
 }
 
 impl Routes {
+    /// The routes that lead to actors. Their doors open once [`Routes::build`] has run.
+    pub(crate) fn take_doors(&mut self) -> Vec<DoorOf> {
+        std::mem::take(&mut self.doors)
+    }
+
     /// The finished table. Errors: `Config`, naming all routes that share a number or a name, settings of routes that are
     /// not here, and handlers that ask for what their messages do not have.
     pub fn build(self) -> Result<Table> {

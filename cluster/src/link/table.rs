@@ -17,6 +17,9 @@ pub(crate) struct TableRoute {
     /// Does the client expect an answer?
     #[serde(default)]
     pub(crate) answers: bool,
+    /// The kind of actors whose slot (`node/kind`) a stateful route follows; empty: the node's own.
+    #[serde(default)]
+    pub(crate) kind: String,
 }
 
 /// All routes of a node, and what else a gate must know of it.

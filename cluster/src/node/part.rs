@@ -88,6 +88,19 @@ impl Node {
         self.routes(part.into())
     }
 
+    /// Says how an actor comes to life when its key is first used: `open` makes the state, from a store for instance. An
+    /// error is the answer to all that wait for the actor, and the next use tries again.
+    #[must_use]
+    pub fn actors<A, F, Fut>(mut self, open: F) -> Self
+    where
+        A: crate::actor::Actor,
+        F: Fn(A::Key, Cluster) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<A, Fault>> + Send + 'static,
+    {
+        self.actors.add(open);
+        self
+    }
+
     /// Runs once before the node takes work. An error ends the start of the application.
     #[must_use]
     pub fn started<F: Future<Output = Result<(), Fault>> + Send + 'static>(
@@ -123,4 +136,5 @@ pub(crate) struct NodeShared {
     pub(crate) encoded: Arc<crate::link::NodeTable>,
     pub(crate) order: Order,
     pub(crate) deadline: Duration,
+    pub(crate) actors: crate::actor::NodeActors,
 }

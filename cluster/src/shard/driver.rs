@@ -45,6 +45,8 @@ pub(crate) struct Shard {
     pub(crate) batch: Batch,
     pub(crate) gates: Vec<GateShard>,
     pub(crate) nodes: Vec<NodeShard>,
+    /// Actors whose names fall to this shard; they end with it.
+    pub(crate) actors: tokio::task::JoinSet<()>,
     pub(crate) links: Slab<LinkEnd>,
     pub(crate) timers: Timers<TimerEvent>,
     pub(crate) dirty: Vec<(u8, u32)>,
@@ -96,6 +98,7 @@ impl Shard {
             batch: Batch::default(),
             gates: setup.gates,
             nodes: setup.nodes,
+            actors: tokio::task::JoinSet::new(),
             links: Slab::new(),
             timers,
             dirty: Vec::new(),
