@@ -1,5 +1,6 @@
 //! A server for tests, by hand: each connection does what the test says, in its order.
-#![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "each test file uses its part, and may unwrap")]
+#![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests may")]
 
 use std::{
     collections::VecDeque,
