@@ -404,7 +404,14 @@ impl Shard {
         let lane = Lane { member, name, sticky, frames: 0, bytes: 0, unanswered: 0, dry_since: 0 };
         client.lanes.push(lane);
         let (head, body) = opening(client, slot);
-        self.frame_up(g, up, head, &body).then_some(up)
+        if self.frame_up(g, up, head, &body) {
+            return Some(up);
+        }
+        // A lane that the node does not know would swallow what is sent into it.
+        if let Some(client) = self.client(g, slot) {
+            client.lanes.retain(|l| l.member != member);
+        }
+        None
     }
 
     /// After hello: nodes that knew the session before learn what it brought.
