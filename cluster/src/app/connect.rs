@@ -1,6 +1,13 @@
 //! How a gate finds its nodes: the registry says who there is, links and route tables follow.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use due_core::{
     Error, InstanceId, Kind, Owner, Result, Url,
@@ -8,7 +15,10 @@ use due_core::{
     registry::{Instance, Watch},
     transport::{Dialer, Transport},
 };
-use tokio::{sync::oneshot, task::JoinHandle};
+use tokio::{
+    sync::{oneshot, watch},
+    task::JoinHandle,
+};
 
 use crate::{
     gate::{members::Up, shard::GateSelf},
@@ -34,6 +44,34 @@ pub(crate) struct Finder {
     pub(crate) transport: Arc<dyn Transport>,
 }
 
+/// Keeps the links to one life of a node, one for each shard; dropped, it makes no new ones.
+struct Keeper {
+    owner: Owner,
+    listed: watch::Sender<bool>,
+    links: Vec<(Arc<AtomicBool>, JoinHandle<()>)>,
+}
+
+impl Keeper {
+    fn has_links(&self) -> bool {
+        self.links.iter().any(|(alive, _)| alive.load(Ordering::Acquire))
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.links.iter().for_each(|(_, task)| task.abort());
+    }
+}
+
+/// One link of a keeper.
+struct Kept {
+    inbox: Arc<Inbox>,
+    member: Instance,
+    listed: watch::Receiver<bool>,
+    /// There is a link, or there will be at once.
+    alive: Arc<AtomicBool>,
+}
+
 /// First and longest pause between two tries to connect.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
@@ -41,18 +79,18 @@ impl Finder {
     /// Follows the registry for ever. `first` is told when the nodes of the first view are linked or have failed once.
     pub(crate) async fn run(self, mut watch: Watch, first: oneshot::Sender<()>) {
         let finder = Arc::new(self);
-        let mut keepers: HashMap<InstanceId, (Owner, Vec<JoinHandle<()>>)> = HashMap::new();
+        let mut keepers: HashMap<InstanceId, Keeper> = HashMap::new();
         let mut first = Some(first);
         let mut view = watch.view();
         loop {
             let mut linked = Vec::new();
             for member in view.members.iter() {
-                let owner = member.owner();
-                if keepers.get(&member.id).is_none_or(|(known, _)| *known != owner) {
-                    let (keeper, up) = finder.keep(member);
-                    linked.extend(up);
-                    if let Some((_, old)) = keepers.insert(member.id.clone(), (owner, keeper)) {
-                        old.iter().for_each(JoinHandle::abort);
+                match keepers.get(&member.id) {
+                    Some(keeper) if keeper.owner == member.owner() => drop(keeper.listed.send_replace(true)),
+                    _ => {
+                        let (keeper, up) = finder.keep(member);
+                        linked.extend(up);
+                        keepers.insert(member.id.clone(), keeper);
                     }
                 }
             }
@@ -65,43 +103,48 @@ impl Finder {
             } else {
                 finder.show(&view.members);
             }
-            // A node that is not listed keeps its links as long as they live; without, nobody tries to make new ones.
-            keepers.retain(|id, (_, tasks)| {
+            keepers.retain(|id, keeper| {
                 let listed = view.members.iter().any(|m| m.id == *id);
-                if !listed {
-                    tasks.iter().for_each(JoinHandle::abort);
-                }
-                listed
+                keeper.listed.send_replace(listed);
+                listed || keeper.has_links()
             });
             view = watch.changed().await;
         }
     }
 
     /// Starts keeping the links of all shards to a node; the receivers tell when each is up for the first time.
-    fn keep(self: &Arc<Self>, member: &Instance) -> (Vec<JoinHandle<()>>, Vec<oneshot::Receiver<()>>) {
+    fn keep(self: &Arc<Self>, member: &Instance) -> (Keeper, Vec<oneshot::Receiver<()>>) {
+        let mut keeper = Keeper { owner: member.owner(), listed: watch::Sender::new(true), links: Vec::new() };
         if let Some(near) = self.near.iter().find(|n| n.owner == member.owner()) {
             for (_, inbox) in &self.shards {
                 let (near, gate) = (near.clone(), self.index);
                 inbox.run(move |shard| shard.join_near(gate, near));
             }
-            return (Vec::new(), Vec::new());
+            return (keeper, Vec::new());
         }
-        let mut tasks = Vec::new();
         let mut ups = Vec::new();
         for (number, inbox) in self.shards.clone() {
             let (tx, up) = oneshot::channel();
             ups.push(up);
-            let (finder, member) = (self.clone(), member.clone());
-            tasks.push(tokio::spawn(async move { finder.keep_link(number, &inbox, &member, tx).await }));
+            let (finder, member, listed) = (self.clone(), member.clone(), keeper.listed.subscribe());
+            let alive = Arc::new(AtomicBool::new(false));
+            let link = Kept { inbox, member, listed, alive: alive.clone() };
+            let task = tokio::spawn(async move { finder.keep_link(number, link, tx).await });
+            keeper.links.push((alive, task));
         }
-        (tasks, ups)
+        (keeper, ups)
     }
 
-    async fn keep_link(&self, number: u16, inbox: &Arc<Inbox>, member: &Instance, up: oneshot::Sender<()>) {
+    async fn keep_link(&self, number: u16, mut kept: Kept, up: oneshot::Sender<()>) {
         let mut up = Some(up);
         let mut pause = PAUSE.0;
         loop {
-            match self.link(number, inbox, member).await {
+            // A node that is not listed keeps the link it has; nobody tries to make a new one.
+            if kept.listed.wait_for(|listed| *listed).await.is_err() {
+                return;
+            }
+            kept.alive.store(true, Ordering::Release);
+            match self.link(number, &kept.inbox, &kept.member).await {
                 Ok(closed) => {
                     up.take().map(|up| up.send(()));
                     pause = PAUSE.0;
@@ -109,10 +152,11 @@ impl Finder {
                 }
                 Err(e) => {
                     up.take().map(|up| up.send(()));
-                    tracing::warn!(node = %member.id, error = %e, "no link to a node; trying again");
+                    tracing::warn!(node = %kept.member.id, error = %e, "no link to a node; trying again");
                     pause = (pause * 2).min(PAUSE.1);
                 }
             }
+            kept.alive.store(false, Ordering::Release);
             tokio::time::sleep(pause).await;
         }
     }
