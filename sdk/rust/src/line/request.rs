@@ -11,8 +11,8 @@ use due_protocol::Head;
 use tokio::{sync::oneshot, time::Instant};
 
 use super::{
-    Line, Phase,
     calls::Bounds,
+    life::{Line, Phase},
     wire::{Stage, Wire},
 };
 use crate::{CallError, Closed, Event, RawPush, Stat, State, answer::Outcome, queue::Queue};
