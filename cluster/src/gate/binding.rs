@@ -85,7 +85,7 @@ impl Shard {
                 self.kick_client(g, slot, Code::from(Kind::Relogin));
                 return self.answer(to, Err(Kind::Relogin.into()));
             }
-            Installed::Displaced(old) => self.kick_seat(g, old),
+            Installed::Displaced(old) => self.kick_seat(g, &uid, old),
             Installed::Fresh => {}
         }
         self.install_user(g, slot, &uid, taken);
@@ -160,11 +160,14 @@ impl Shard {
         });
     }
 
-    /// Closes an older session of a user, on whichever shard it is.
-    fn kick_seat(&mut self, g: u8, seat: Seat) {
+    /// Closes an older session of a user, on whichever shard it is. One that is another user's by then is left alone.
+    fn kick_seat(&mut self, g: u8, uid: &Uid, seat: Seat) {
+        let uid = uid.clone();
         let kick = move |shard: &mut Shard| {
             let found = shard.gates.get_mut(usize::from(g)).and_then(|gate| gate.of_lane(seat.lane));
-            if let Some((slot, client)) = found {
+            if let Some((slot, client)) = found
+                && client.user.as_deref() == Some(&(uid, seat.epoch))
+            {
                 // Its seat is another's now: leaving must not free it.
                 client.user = None;
                 shard.kick_client(g, slot, Code::from(Kind::Relogin));
@@ -187,7 +190,7 @@ impl Shard {
             _ => return,
         }
         if let Some(old) = gate.own.users.fence(uid, change.epoch) {
-            self.kick_seat(g, old);
+            self.kick_seat(g, uid, old);
         }
     }
 
