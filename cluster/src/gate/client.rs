@@ -39,6 +39,8 @@ pub(crate) struct Lane {
     pub(crate) unanswered: u32,
     /// Since when there is no credit, in milliseconds of the shard; 0: there is.
     pub(crate) dry_since: u32,
+    /// Without credit for so long that it is not waited for: what comes is refused until there is some.
+    pub(crate) starved: bool,
 }
 
 /// A request of a hello client that waits for its one answer.

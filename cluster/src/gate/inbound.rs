@@ -278,6 +278,9 @@ impl Shard {
             return self.refuse(g, slot, numbers, Kind::Unavailable);
         };
         let Some(client) = self.client(g, slot) else { return };
+        if client.lane_to(member).is_some_and(|lane| lane.starved) {
+            return self.refuse(g, slot, numbers, Kind::Overloaded);
+        }
         let (route, seq) = numbers;
         let hello = client.hello;
         let owed = u32::from(if hello { seq != 0 } else { answers });
@@ -374,7 +377,8 @@ impl Shard {
         let Some(client) = gate.clients.get_mut(slot as usize) else { return };
         let Some(listener) = gate.listeners.get(usize::from(client.listener)) else { return };
         let crowded = client.out.len() > listener.settings.outbox / 2;
-        if !client.paused || crowded || !client.is_open() || client.lanes.iter().any(|l| l.dry_since != 0) {
+        if !client.paused || crowded || !client.is_open() || client.lanes.iter().any(|l| l.dry_since != 0 && !l.starved)
+        {
             return;
         }
         client.paused = false;
@@ -401,7 +405,7 @@ impl Shard {
             lane.sticky |= sticky;
             return Some(up);
         }
-        let lane = Lane { member, name, sticky, frames: 0, bytes: 0, unanswered: 0, dry_since: 0 };
+        let lane = Lane { member, name, sticky, frames: 0, bytes: 0, unanswered: 0, dry_since: 0, starved: false };
         client.lanes.push(lane);
         let (head, body) = opening(client, slot);
         if self.frame_up(g, up, head, &body) {

@@ -283,7 +283,7 @@ impl Shard {
         flow.frames = flow.frames.saturating_sub(frames);
         flow.bytes = flow.bytes.saturating_sub(bytes);
         if flow.dry_since != 0 && flow.frames <= LANE_FRAMES / 2 && flow.bytes <= LANE_BYTES / 2 {
-            flow.dry_since = 0;
+            (flow.dry_since, flow.starved) = (0, false);
             self.resume(g, slot);
         }
     }

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use due_core::{Code, Kind, net::Farewell};
 
-use super::{client::Stage, settings::Mechanism};
+use super::{
+    client::{Lane, Stage},
+    settings::Mechanism,
+};
 use crate::shard::driver::Shard;
 
 /// What a look at a client found.
@@ -75,7 +78,7 @@ impl Shard {
                 // Who is not read cannot be heard.
                 *seen = now;
             }
-            let dry = client.lanes.iter().any(|l| l.dry_since != 0 && over(now, l.dry_since, DRY_LIMIT));
+            let dry = client.lanes.iter().any(|l| is_starving(l, now));
             let finding = match client.stage {
                 Stage::Closing | Stage::Ending => continue,
                 Stage::Opening if over(now, client.since, set.open_frame) => Finding::HalfOpen,
@@ -112,8 +115,8 @@ impl Shard {
         }
     }
 
-    /// No credit for too long: what was forwarded is answered as timed out. The hello client is read on once there is
-    /// credit; an old one, which cannot be told, is closed.
+    /// No credit for too long: what was forwarded is answered as timed out. The hello client is read on, and what it
+    /// sends to that node is refused until there is credit; an old one, which cannot be told, is closed.
     fn starved(&mut self, g: u8, slot: u32) {
         let now = self.millis();
         let Some(client) = self.client(g, slot) else { return };
@@ -121,10 +124,9 @@ impl Shard {
             return self.close_client(g, slot, Farewell::Policy, None);
         }
         let mut dry = Vec::new();
-        for lane in client.lanes.iter_mut().filter(|l| l.dry_since != 0 && over(now, l.dry_since, DRY_LIMIT)) {
+        for lane in client.lanes.iter_mut().filter(|l| is_starving(l, now)) {
             dry.push(lane.member);
-            // Looked at again after as long.
-            lane.dry_since = now;
+            lane.starved = true;
         }
         let requests = &mut client.extras().requests;
         let waiting: Vec<_> = requests.iter().filter(|r| dry.contains(&r.member)).copied().collect();
@@ -133,7 +135,12 @@ impl Shard {
             let kind = Kind::Timeout;
             self.tell_fault(g, slot, (request.route, request.seq), (kind.code(), kind.text()));
         }
+        self.resume(g, slot);
     }
+}
+
+fn is_starving(lane: &Lane, now: u32) -> bool {
+    lane.dry_since != 0 && !lane.starved && over(now, lane.dry_since, DRY_LIMIT)
 }
 
 fn not_logged_in(client: &super::client::Client, now: u32, authorize: Duration) -> bool {
