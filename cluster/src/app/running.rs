@@ -21,6 +21,9 @@ use crate::{
 /// How long [`super::App::run`] gives its parts to stop.
 pub(crate) const STOP_LIMIT: Duration = Duration::from_secs(30);
 
+/// So long before the deadline connections whose requests are not answered are closed all the same.
+const CUT_BEFORE: Duration = Duration::from_secs(2);
+
 /// A hook that runs before a part stops.
 pub(crate) type Stopping =
     Box<dyn FnOnce(Cluster) -> std::pin::Pin<Box<dyn Future<Output = Result<(), Fault>> + Send>> + Send>;
@@ -100,6 +103,9 @@ impl Running {
         }
         self.everywhere(|shard| (0..shard.gates.len()).for_each(|g| shard.close_listeners(g as u8)));
         self.everywhere(|shard| (0..shard.gates.len()).for_each(|g| shard.drain_clients(g as u8)));
+        if self.wait_for_clients(until - CUT_BEFORE.min(deadline / 2)).await > 0 {
+            self.everywhere(|shard| (0..shard.gates.len()).for_each(|g| shard.close_clients(g as u8)));
+        }
         let clients = self.wait_for_clients(until).await;
         if clients > 0 {
             left.push(format!("{clients} connections"));

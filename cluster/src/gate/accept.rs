@@ -210,18 +210,32 @@ impl Shard {
         }
     }
 
-    /// Asks all clients to leave: those that said hello are told so, the others are closed.
+    /// Lets all clients go: those that said hello are told so, nobody is read any more, and each connection ends once
+    /// its requests are answered.
     pub(crate) fn drain_clients(&mut self, g: u8) {
         let Some(gate) = self.gates.get(usize::from(g)) else { return };
         let slots: Vec<u32> = gate.clients.iter().map(|(slot, _)| slot as u32).collect();
         for slot in slots {
-            let hello = self.client(g, slot).is_some_and(|c| c.hello);
-            if hello {
+            if self.client(g, slot).is_some_and(|c| c.hello) {
                 self.write_frame(g, slot, |d, framing, out| {
                     let away = due_protocol::due::GoAway { retry_ms: 0, reason: Kind::Draining.code(), token: &[] };
                     let _ = d.put_goaway(&away, framing, out);
                 });
             }
+            if let Some(client) = self.client(g, slot) {
+                client.ended = true;
+            }
+            if self.owes_nothing_more(g, slot) {
+                self.close_client(g, slot, Farewell::GoingAway, None);
+            }
+        }
+    }
+
+    /// Ends the connections that are left at the deadline of a drain.
+    pub(crate) fn close_clients(&mut self, g: u8) {
+        let Some(gate) = self.gates.get(usize::from(g)) else { return };
+        let slots: Vec<u32> = gate.clients.iter().map(|(slot, _)| slot as u32).collect();
+        for slot in slots {
             self.close_client(g, slot, Farewell::GoingAway, None);
         }
     }
