@@ -26,7 +26,7 @@ const FLOORS: [&[&str]; 5] = [
 /// Narrower than the floor, or an exception to it.
 const EXACT: [(&str, &[&str]); 3] = [
     ("due-cluster", &["due-core", "due-protocol", "due-world"]),
-    ("due-testkit", &["due-core", "due-sdk", "due"]),
+    ("due-testkit", &["due-core", "due-protocol", "due-cluster", "due-sdk", "due"]),
     ("xtask", &[]),
 ];
 
