@@ -158,7 +158,7 @@ impl<A: Actor> Addr<A> {
         }
     }
 
-    /// The life it names; for a key the one that is open.
+    /// The life it names; for a key the one that is here. It may be ending.
     fn life(&self) -> Option<Arc<Mailbox<A>>> {
         match &self.target {
             Target::Life(mailbox) => Some(Arc::clone(mailbox)),

@@ -5,13 +5,8 @@ use std::{fmt, future::Future, sync::Arc, time::Duration};
 use super::{
     Actor, Addr, TimerId,
     mailbox::{Mailbox, Stop},
-    method::Inside,
 };
-use crate::{
-    cluster::Cluster,
-    fault::Fault,
-    handler::{Extract, NoBody, Request},
-};
+use crate::cluster::Cluster;
 
 /// An actor's own side: its address, timers, background work. Cheap to clone; an extractor in the actor's handlers.
 ///
@@ -84,13 +79,5 @@ impl<A: Actor> Clone for Cx<A> {
 impl<A: Actor> fmt::Debug for Cx<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Cx({}/{})", A::KIND, self.0.name)
-    }
-}
-
-impl<S, A: Actor, C> Extract<Inside<S, A>, C> for Cx<A> {
-    type Body = NoBody;
-
-    fn extract(_: &Request<'_>, inside: &Inside<S, A>) -> Result<Self, Fault> {
-        Ok(inside.cx.clone())
     }
 }

@@ -86,9 +86,9 @@ impl<A: Actor> Host<A> {
         self.doors.get(&route)
     }
 
-    /// The actor of a key, if it is open here.
+    /// The actor of a key, if it is here; it may be ending.
     pub(crate) fn find(&self, key: &A::Key) -> Option<Arc<Mailbox<A>>> {
-        self.live().get(key.to_string().as_str()).filter(|m| m.is_open()).cloned()
+        self.live().get(key.to_string().as_str()).cloned()
     }
 
     /// The actor of a key; opens it if there is none.

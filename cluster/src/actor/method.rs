@@ -1,24 +1,10 @@
 //! Methods as handlers: `async fn(&mut self, extractors..) -> answer`, or the same without async.
 
-use std::{future::Future, sync::Arc};
+use std::future::Future;
 
 use tokio::sync::oneshot;
 
-use super::{Actor, Cx, mailbox::Waiting, refused::Refused};
-use crate::handler::FromRef;
-
-/// What extractors in an actor's handlers see as their state: that of the routes, and the actor's own side.
-pub struct Inside<S, A: Actor> {
-    pub(crate) state: Arc<S>,
-    pub(crate) cx: Cx<A>,
-}
-
-/// `State<T>` in an actor's handler is the routes' state, or a part of it.
-impl<S, A: Actor, T: FromRef<S>> FromRef<Inside<S, A>> for T {
-    fn from_ref(inside: &Inside<S, A>) -> Self {
-        T::from_ref(&inside.state)
-    }
-}
+use super::{mailbox::Waiting, refused::Refused};
 
 /// Takes what a method returned to whoever waits for it.
 pub struct Done<R>(pub(crate) oneshot::Sender<Result<R, Refused>>);
@@ -33,9 +19,9 @@ impl<R> Done<R> {
 /// A method of `A` with at most seven arguments beside `&mut self`. What is wrong with one is said by the bounds of
 /// [`Routes::actor`](crate::handler::Routes::actor), one by one.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is not a method of the actor `{A}`",
+    message = "this is not a method of an actor",
     label = "expected `async fn(&mut self, extractors..) -> answer`, or the same without async",
-    note = "the first parameter is `&mut {A}`, at most seven extractors follow; the future of an async one must be Send (no std MutexGuard or Rc across an await)"
+    note = "the first parameter is `&mut self`, at most seven extractors follow; the future of an async one must be Send (no std MutexGuard or Rc across an await)"
 )]
 pub trait Method<M, A>: Send + Sync + 'static {
     /// Its arguments after `&mut self`, a tuple.

@@ -14,7 +14,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `contract` | [`Actor`], [`OnPanic`], [`TimerId`] |
-//! | `method`, `route` | methods as handlers, and routes that lead to them |
+//! | `method`, `args`, `route` | methods as handlers, and routes that lead to them |
 //! | `cx`, `addr`, `attach` | [`Cx`], [`Addr`], sessions attached to actors |
 //! | `mailbox`, `timers` | what waits for an actor |
 //! | `life` | its task, from the locator's slot to the end |
@@ -22,6 +22,7 @@
 //! | `reach` | what a [`Cluster`](crate::Cluster) offers: addresses, spawning, timers |
 
 mod addr;
+mod args;
 mod attach;
 mod contract;
 mod cx;
@@ -36,6 +37,7 @@ mod route;
 mod timers;
 
 pub use addr::Addr;
+pub use args::{ActorArg, ActorArgs, OwnSide, Plain};
 pub use attach::Attaching;
 pub(crate) use attach::Attachment;
 pub use contract::{Actor, OnPanic, TimerId};
@@ -43,5 +45,5 @@ pub use cx::Cx;
 pub(crate) use host::Place;
 pub(crate) use kinds::{DoorOf, Kinds, NodeActors};
 pub use mailbox::Waiting;
-pub use method::{AsyncMethod, Done, Inside, Method, Own, OwnPlain};
+pub use method::{AsyncMethod, Done, Method, Own, OwnPlain};
 pub(crate) use route::{ActorRoute, Target};

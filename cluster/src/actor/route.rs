@@ -12,16 +12,16 @@ use due_core::{Code, RouteDef};
 use tokio::sync::oneshot;
 
 use super::{
-    Actor, Cx, DoorOf, Method,
+    Actor, ActorArgs, Cx, DoorOf, Method,
     attach::{attached, undecided},
     host::{Host, Written},
     mailbox::{Closed, Letter, Mailbox, Waiting},
-    method::{Done, Inside},
+    method::Done,
     refused::Refused,
 };
 use crate::{
     fault::Fault,
-    handler::{Answer, Args, Bound, Build, Ending, IntoReply, Make, Request, RouteHandler, Running, Start},
+    handler::{Answer, Bound, Build, Ending, IntoReply, Make, Request, RouteHandler, Running, Start},
     session::Session,
 };
 
@@ -48,16 +48,16 @@ pub(crate) enum Target<A: Actor> {
 type KeyOf<A> = dyn Fn(&Request<'_>) -> Result<<A as Actor>::Key, Fault> + Send + Sync;
 
 /// A method on a route, waiting for the routes' state.
-pub(crate) struct ActorRoute<A: Actor, H, M, T, C> {
+pub(crate) struct ActorRoute<A: Actor, H, M, K, T, C> {
     method: Arc<H>,
     target: Target<A>,
     end: Ending<T>,
     /// Where calls by constant find the door.
     slot: Arc<Slot<A>>,
-    types: Marks<M, C>,
+    types: Marks<M, K, C>,
 }
 
-impl<A: Actor, H, M, T, C> ActorRoute<A, H, M, T, C> {
+impl<A: Actor, H, M, K, T, C> ActorRoute<A, H, M, K, T, C> {
     pub(crate) fn new(method: H, target: Target<A>, end: Ending<T>) -> Self {
         Self { method: Arc::new(method), target, end, slot: Arc::default(), types: PhantomData }
     }
@@ -73,23 +73,23 @@ impl<A: Actor, H, M, T, C> ActorRoute<A, H, M, T, C> {
     }
 }
 
-type Marks<M, C> = PhantomData<fn() -> (M, C)>;
+type Marks<M, K, C> = PhantomData<fn() -> (M, K, C)>;
 /// Filled when the route gets its state.
 pub(crate) type Slot<A> = OnceLock<Arc<dyn Door<A>>>;
 
-impl<S, A, H, M, T, C> Build<S> for ActorRoute<A, H, M, T, C>
+impl<S, A, H, M, K, T, C> Build<S> for ActorRoute<A, H, M, K, T, C>
 where
     S: Clone + Send + Sync + 'static,
     A: Actor,
     H: Method<M, A>,
-    H::Args: Args<Inside<S, A>, C>,
+    H::Args: ActorArgs<K, A, S, C>,
     H::Out: IntoReply<T>,
-    (M, T, C): 'static,
+    (M, K, T, C): 'static,
 {
     fn bind(self: Box<Self>, state: &S) -> Bound {
-        let method = WithState::<A, H, M, T, C, S> {
+        let method = WithState::<H, M, K, T, C, S> {
             method: self.method,
-            state: Arc::new(state.clone()),
+            state: state.clone(),
             end: self.end,
             types: PhantomData,
         };
@@ -99,25 +99,24 @@ where
     }
 }
 
-struct WithState<A, H, M, T, C, S> {
+struct WithState<H, M, K, T, C, S> {
     method: Arc<H>,
-    state: Arc<S>,
+    state: S,
     end: Ending<T>,
-    types: Marks<(A, M), C>,
+    types: Marks<M, K, C>,
 }
 
-impl<A, H, M, T, C, S> Door<A> for WithState<A, H, M, T, C, S>
+impl<A, H, M, K, T, C, S> Door<A> for WithState<H, M, K, T, C, S>
 where
     S: Send + Sync + 'static,
     A: Actor,
     H: Method<M, A>,
-    H::Args: Args<Inside<S, A>, C>,
+    H::Args: ActorArgs<K, A, S, C>,
     H::Out: IntoReply<T>,
-    (M, T, C): 'static,
+    (M, K, T, C): 'static,
 {
     fn write(&self, rq: &Request<'_>, mailbox: &Arc<Mailbox<A>>, waited: bool) -> Result<Letters<A>, Fault> {
-        let inside = Inside { state: Arc::clone(&self.state), cx: Cx(Arc::clone(mailbox)) };
-        let args = H::Args::args(rq, &inside)?;
+        let args = H::Args::args(rq, &self.state, &Cx(Arc::clone(mailbox)))?;
         let (done, answer) = oneshot::channel();
         let letter = Asked::<A, H, M> { method: Arc::clone(&self.method), args, done: Done(done), waited };
         let session = rq.session.clone();

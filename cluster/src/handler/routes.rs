@@ -18,7 +18,7 @@ use super::{
     table::{ErrorsAs, Setting, Table, compile},
 };
 use crate::{
-    actor::{Actor, ActorRoute, DoorOf, Inside, Method, Target},
+    actor::{Actor, ActorArgs, ActorRoute, DoorOf, Method, Target},
     fault::Fault,
 };
 
@@ -140,27 +140,28 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
     /// Serves a route by a method of the actor that its user is [attached](crate::Session::attach) to. The route is
     /// stateful by itself: it goes to the node where the actor lives. A user who is attached to none is answered with
     /// `NotBound`.
-    pub fn actor<A, M, E, H>(self, route: E, method: H) -> Self
+    pub fn actor<A, M, K, E, H>(self, route: E, method: H) -> Self
     where
         A: Actor,
         M: 'static,
+        K: 'static,
         E: Endpoint,
         H: Method<M, A>,
-        H::Args: Args<Inside<S, A>, E::C>,
-        <H::Args as Args<Inside<S, A>, E::C>>::Body: Accepts<E::Req>,
+        H::Args: ActorArgs<K, A, S, E::C>,
+        <H::Args as ActorArgs<K, A, S, E::C>>::Body: Accepts<E::Req>,
         H::Out: IntoReply<E::Resp>,
         E::C: Codec<E::Resp>,
     {
         let mut def = route.def();
         (def.flags.stateful, def.flags.authorized) = (true, true);
-        let needs = <H::Args as Args<Inside<S, A>, E::C>>::NEEDS;
+        let needs = <H::Args as ActorArgs<K, A, S, E::C>>::NEEDS;
         let end = Ending::new(encode::<E::C, E::Resp>, E::ANSWERS);
-        self.leads(def, needs, ActorRoute::<A, H, M, E::Resp, E::C>::new(method, Target::Attached, end))
+        self.leads(def, needs, ActorRoute::<A, H, M, K, E::Resp, E::C>::new(method, Target::Attached, end))
     }
 
     /// Serves a route by a method of the actor that `key` names; it is opened by [`Node::actors`](crate::Node::actors)
     /// if nobody used it yet. `key` looks at the request before the method's extractors do.
-    pub fn actor_by<A, M, E, H>(
+    pub fn actor_by<A, M, K, E, H>(
         self,
         route: E,
         key: impl Fn(&E::Req) -> A::Key + Send + Sync + 'static,
@@ -169,10 +170,11 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
     where
         A: Actor,
         M: 'static,
+        K: 'static,
         E: Endpoint,
         H: Method<M, A>,
-        H::Args: Args<Inside<S, A>, E::C>,
-        <H::Args as Args<Inside<S, A>, E::C>>::Body: Accepts<E::Req>,
+        H::Args: ActorArgs<K, A, S, E::C>,
+        <H::Args as ActorArgs<K, A, S, E::C>>::Body: Accepts<E::Req>,
         H::Out: IntoReply<E::Resp>,
         E::C: Codec<E::Resp> + Codec<E::Req>,
     {
@@ -180,15 +182,20 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
             let Msg(request) = <Msg<E::Req> as Extract<(), E::C>>::extract(rq, &())?;
             Ok(key(&request))
         };
-        let needs = <H::Args as Args<Inside<S, A>, E::C>>::NEEDS;
+        let needs = <H::Args as ActorArgs<K, A, S, E::C>>::NEEDS;
         let end = Ending::new(encode::<E::C, E::Resp>, E::ANSWERS);
         let target = Target::Key(Box::new(key));
-        self.leads(route.def(), needs, ActorRoute::<A, H, M, E::Resp, E::C>::new(method, target, end))
+        self.leads(route.def(), needs, ActorRoute::<A, H, M, K, E::Resp, E::C>::new(method, target, end))
     }
 
-    fn leads<A: Actor, H, M, T, C>(mut self, def: RouteDef, needs: Needs, route: ActorRoute<A, H, M, T, C>) -> Self
+    fn leads<A: Actor, H, M, K, T, C>(
+        mut self,
+        def: RouteDef,
+        needs: Needs,
+        route: ActorRoute<A, H, M, K, T, C>,
+    ) -> Self
     where
-        ActorRoute<A, H, M, T, C>: Build<S>,
+        ActorRoute<A, H, M, K, T, C>: Build<S>,
     {
         self.doors.push(route.door(def));
         let answers = route.answers();
@@ -197,17 +204,18 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
 
     /// Gives an event of a session to the actor that its user is attached to, as [`Routes::on`] does to a function. A
     /// session without one is passed over. It runs in the session's order with its messages.
-    pub fn actor_on<A, M, H>(self, event: Event, method: H) -> Self
+    pub fn actor_on<A, M, K, H>(self, event: Event, method: H) -> Self
     where
         A: Actor,
         M: 'static,
+        K: 'static,
         H: Method<M, A>,
-        H::Args: Args<Inside<S, A>, Raw>,
+        H::Args: ActorArgs<K, A, S, Raw>,
         H::Out: IntoReply<()>,
     {
-        let needs = <H::Args as Args<Inside<S, A>, Raw>>::NEEDS;
+        let needs = <H::Args as ActorArgs<K, A, S, Raw>>::NEEDS;
         let end = Ending::new(encode::<Raw, ()>, false);
-        let route = ActorRoute::<A, H, M, (), Raw>::new(method, Target::AttachedEvent, end);
+        let route = ActorRoute::<A, H, M, K, (), Raw>::new(method, Target::AttachedEvent, end);
         self.push(event.def(), Role::Event(event), false, needs, route)
     }
 
