@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc, sync::atomic::Ordering, time::Duration};
 
 use due_core::{
-    Error, Kind, Result, Url,
+    Error, Kind, Owner, Result, Url,
     registry::{Registration, State},
     transport::Listening,
 };
@@ -110,6 +110,11 @@ impl Running {
         if clients > 0 {
             left.push(format!("{clients} connections"));
         }
+        // Their nodes still hear of their end.
+        let sessions = self.wait_for_sessions(until).await;
+        if sessions > 0 {
+            left.push(format!("{sessions} sessions whose last handlers have not ended"));
+        }
         for callee in &self.cluster.0.callees {
             left.extend(callee.node.actors.drain(until).await);
         }
@@ -157,6 +162,26 @@ impl Running {
         }
     }
 
+    /// Sessions of the own gates that are left on the own nodes when all have ended or the time is over.
+    async fn wait_for_sessions(&self, until: Instant) -> usize {
+        let own: Vec<Owner> = self.gates.iter().map(|g| g.owner.clone()).collect();
+        loop {
+            let mut left = 0;
+            for shard in &self.shards {
+                let (tx, rx) = oneshot::channel();
+                let own = own.clone();
+                shard.inbox.run(move |shard| {
+                    let _ = tx.send(shard.sessions_of(&own));
+                });
+                left += rx.await.unwrap_or_default();
+            }
+            if left == 0 || Instant::now() >= until {
+                return left;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
     /// Connections that are left when all have ended or the time is over.
     async fn wait_for_clients(&self, until: Instant) -> usize {
         loop {
@@ -171,6 +196,11 @@ impl Running {
 }
 
 impl Shard {
+    fn sessions_of(&self, gates: &[Owner]) -> usize {
+        let sessions = self.nodes.iter().flat_map(|n| n.sessions.iter());
+        sessions.filter(|(_, s)| gates.contains(&s.session.0.gate)).count()
+    }
+
     fn snapshot(&self) -> Snapshot {
         let mut all = Snapshot::default();
         for gate in &self.gates {
