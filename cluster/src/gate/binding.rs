@@ -71,6 +71,10 @@ impl Shard {
             }
             (Ok(taken), None) => {
                 let session = taken.record.gate.as_ref().map(|s| s.session);
+                // It displaced the user's earlier session in the store; that it left does not bring that one back.
+                if let Some(old) = own.users.fence(&uid, taken.epoch) {
+                    self.kick_seat(g, &uid, old);
+                }
                 self.release(g, uid.clone(), session, taken.epoch);
                 return self.answer(to, Err(Kind::Gone.into()));
             }

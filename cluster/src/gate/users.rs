@@ -127,13 +127,15 @@ impl Users {
         Some(old)
     }
 
-    /// Frees the seat if this very session still has it.
+    /// Frees the seat if this very session still has it. An earlier login whose answer is still to come does not get it.
     pub(crate) fn remove(&self, uid: &Uid, shard: u16, lane: u64) {
         let mut stripe = self.stripe(uid);
-        if stripe.seats.get(uid).is_some_and(|s| (s.shard, s.lane) == (shard, lane)) {
-            stripe.seats.remove(uid);
-            self.count.fetch_sub(1, Ordering::Relaxed);
+        let Some(seat) = stripe.seats.get(uid).copied().filter(|s| (s.shard, s.lane) == (shard, lane)) else { return };
+        if let Some(binding) = stripe.binding.get_mut(uid) {
+            binding.below = seat.epoch.max(binding.below);
         }
+        stripe.seats.remove(uid);
+        self.count.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -157,6 +159,20 @@ mod tests {
         users.remove(&ann, 0, 1);
         assert_eq!(users.len(), 1, "a session that lost its seat does not free another's");
         users.remove(&ann, 0, 2);
+        assert_eq!((users.find(&ann), users.len()), (None, 0));
+    }
+
+    #[test]
+    fn a_seat_that_was_left_is_not_for_an_earlier_login_under_way() {
+        let ann = Uid::from("ann");
+        let users = Users::default();
+        users.begin(&ann);
+        users.begin(&ann);
+        assert_eq!(users.install(&ann, seat(2, 6)), Installed::Fresh);
+        users.end(&ann);
+        users.remove(&ann, 0, 2);
+        assert_eq!(users.install(&ann, seat(1, 5)), Installed::Lost);
+        users.end(&ann);
         assert_eq!((users.find(&ann), users.len()), (None, 0));
     }
 
