@@ -103,6 +103,12 @@ impl Running {
         Running { child, lines }
     }
 
+    /// The number of the process.
+    #[allow(dead_code, reason = "few test programs ask")]
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The first line from now on that `wanted` likes. Panics if the program ends or keeps silent.
     pub(crate) fn line(&self, what: &str, wanted: impl Fn(&str) -> bool) -> String {
         loop {

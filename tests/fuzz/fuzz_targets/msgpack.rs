@@ -1,0 +1,4 @@
+//! MessagePack bodies.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| due_codec::fuzz::msgpack(data));

@@ -1,0 +1,114 @@
+//! What messages cost the allocator: nothing for those that a shard takes from the wire, handles and answers.
+//!
+//! An allocator that counts stands in for the system's in this test program, so everything in the process is counted:
+//! shards, the service runtime, the watchdog and the client, whose buffers are made before.
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "the functions beside the tests are tests too")]
+
+use std::{
+    alloc::System,
+    io::{Read, Write},
+    net::TcpStream,
+    num::NonZeroUsize,
+    sync::{Mutex, PoisonError},
+};
+
+use due::{
+    prelude::*,
+    protocol::{Dialect, Framing, Head},
+};
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+/// Only one test may run at a time: all share the allocator.
+static ALONE: Mutex<()> = Mutex::new(());
+
+/// How a client sends: so many times, so many frames at once, with bodies of so many bytes.
+const SHAPES: [(usize, usize, usize); 4] = [(20_000, 1, 128), (200, 100, 128), (20_000, 1, 1024), (200, 100, 1024)];
+
+/// Nothing, but for what the process does once in a while.
+const NOTHING: f64 = 0.01;
+
+fn echo(body: Bytes) -> Bytes {
+    body
+}
+
+fn app(shards: usize) -> App {
+    App::new(due::drivers())
+        .shards(Shards::Count(NonZeroUsize::new(shards).unwrap()))
+        .with(Gate::new("gate").listen("tcp://127.0.0.1:0"))
+        .with(Node::new("echo").routes(Routes::new().fallback(echo)))
+}
+
+/// A client that sends the same frames again and again and wants them back.
+struct Client {
+    stream: TcpStream,
+    frames: Vec<u8>,
+    replies: Vec<u8>,
+}
+
+impl Client {
+    fn connect(running: &Running, frames: usize, body: usize) -> Self {
+        let url = running.url("gate").unwrap();
+        let stream = TcpStream::connect(url.host()).unwrap();
+        stream.set_nodelay(true).unwrap();
+        let mut sent = Vec::new();
+        for seq in 1..=frames as i32 {
+            Dialect::default()
+                .put_data(Head { route: 1, seq }, &vec![seq as u8; body], Framing::Stream, &mut sent)
+                .unwrap();
+        }
+        Self { stream, replies: vec![0; sent.len()], frames: sent }
+    }
+
+    fn exchange(&mut self, times: usize) {
+        for _ in 0..times {
+            self.stream.write_all(&self.frames).unwrap();
+            self.stream.read_exact(&mut self.replies).unwrap();
+            assert_eq!(self.frames, self.replies);
+        }
+    }
+}
+
+/// Allocations for each message of a shape, after a warm-up with the same.
+fn figure(running: &Running, (times, frames, body): (usize, usize, usize)) -> f64 {
+    let mut client = Client::connect(running, frames, body);
+    client.exchange(times / 4);
+    let region = Region::new(ALLOCATOR);
+    client.exchange(times);
+    let change = region.change();
+    let each = (change.allocations + change.reallocations) as f64 / (times * frames) as f64;
+    eprintln!("{times} times {frames} frames of {body} B: {each:.5} allocations a message");
+    each
+}
+
+/// A read of the socket ends where it ends: what it has of an unfinished frame is kept until the rest comes, in a
+/// buffer that is made for it. A batch that is longer than a read has a few such frames, however few.
+fn cut_by_reads((_, frames, body): (usize, usize, usize)) -> f64 {
+    const READ: usize = 64 * 1024;
+    const MOST: f64 = 10.0;
+    if frames * body > READ { MOST / frames as f64 } else { 0.0 }
+}
+
+fn check(app: App) {
+    // Held until the end of the test: the report of a failure allocates too.
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let running = runtime.block_on(app.start()).unwrap();
+    for shape in SHAPES {
+        let (each, limit) = (figure(&running, shape), NOTHING + cut_by_reads(shape));
+        assert!(each <= limit, "{shape:?}: {each} allocations a message, at most {limit}");
+    }
+    runtime.block_on(running.stop(Duration::from_secs(5))).unwrap();
+}
+
+#[test]
+fn an_echo_on_the_connections_own_shard_allocates_nothing() {
+    check(app(1).shared_shards());
+}
+
+#[test]
+fn an_echo_over_the_memory_link_allocates_nothing() {
+    check(app(2));
+}
