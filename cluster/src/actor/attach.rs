@@ -129,7 +129,8 @@ async fn give_up<A: Actor>(uid: &Uid, session: &Session, epoch: Epoch) {
 impl Session {
     /// Attaches the user to an actor: routes of its kind ([`Routes::actor`](crate::handler::Routes::actor)) go there
     /// from now on, also by a later session of the same user, until the actor ends or the user is detached or attached
-    /// to another one. One actor per kind.
+    /// to another one. One actor per kind. The actor keeps a session handle per attached user: one that outlives its
+    /// users detaches those who have left for good.
     ///
     /// Errors: `Unauthorized` without a user, `Gone` when the client or the actor has left, `Unavailable` if the actor
     /// lives on another node than the session. What the store says comes later: see [`Attaching`].

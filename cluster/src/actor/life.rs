@@ -223,6 +223,7 @@ async fn run<A: Actor>(mut actor: A, cx: &Cx<A>) {
     if last.is_err() {
         tracing::error!(actor = A::KIND, key = %cx.0.name, "an actor panicked when it stopped");
     }
+    drop_quietly(actor);
 }
 
 fn run_timer<A: Actor>(due: Due<A>, actor: &mut A, cx: &Cx<A>) -> bool {
@@ -242,7 +243,10 @@ async fn after_panic<A: Actor>(actor: A, cx: &Cx<A>) -> Option<A> {
     tracing::error!(actor = A::KIND, key = %cx.0.name, policy = ?A::ON_PANIC, "an actor panicked");
     match A::ON_PANIC {
         OnPanic::Resume => Some(actor),
-        OnPanic::Stop => None,
+        OnPanic::Stop => {
+            drop_quietly(actor);
+            None
+        }
         OnPanic::Restart => {
             drop_quietly(actor);
             cx.0.clear();
@@ -252,7 +256,7 @@ async fn after_panic<A: Actor>(actor: A, cx: &Cx<A>) -> Option<A> {
     }
 }
 
-/// A state that a panic left behind may panic again when it is dropped.
+/// A state may panic when it is dropped, above all one that a panic has left behind.
 fn drop_quietly<A>(actor: A) {
     let _ = catch_unwind(AssertUnwindSafe(|| drop(actor)));
 }

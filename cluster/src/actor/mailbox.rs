@@ -93,7 +93,8 @@ struct State<A: Actor> {
     bytes: usize,
     results: VecDeque<Once<A>>,
     timers: Timers<A>,
-    background: HashMap<u64, AbortHandle>,
+    /// Work beside the actor; none yet while it is being spawned.
+    background: HashMap<u64, Option<AbortHandle>>,
     last: u64,
     attached: HashMap<Uid, Session>,
     stop: Stop,
@@ -195,16 +196,27 @@ impl<A: Actor> Mailbox<A> {
         work: impl Future<Output = T> + Send + 'static,
         then: impl FnOnce(&mut A, T, &Cx<A>) + Send + 'static,
     ) {
-        let mut state = self.lock();
-        state.last += 1;
-        let number = state.last;
+        let number = self.announce();
         let mailbox = Arc::clone(self);
         let task = self.cluster.background(async move {
             let done = Unlisted { mailbox, number };
             let value = work.await;
             done.mailbox.result(number, Box::new(move |actor, cx| then(actor, value, cx)));
         });
-        state.background.insert(number, task.abort_handle());
+        match self.lock().background.get_mut(&number) {
+            Some(handle) => *handle = Some(task.abort_handle()),
+            // It has ended, or the actor has.
+            None => task.abort(),
+        }
+    }
+
+    /// Puts work on the list before it is spawned: a runtime that ends drops it at once.
+    fn announce(&self) -> u64 {
+        let mut state = self.lock();
+        state.last += 1;
+        let number = state.last;
+        state.background.insert(number, None);
+        number
     }
 
     /// A result of work that was not aborted meanwhile.
@@ -222,7 +234,7 @@ impl<A: Actor> Mailbox<A> {
         let background = mem::take(&mut state.background);
         let (results, timers) = (mem::take(&mut state.results), mem::take(&mut state.timers));
         drop(state);
-        background.into_values().for_each(|task| task.abort());
+        background.into_values().flatten().for_each(|task| task.abort());
         drop((results, timers));
     }
 

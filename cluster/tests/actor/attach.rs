@@ -5,7 +5,7 @@ use std::sync::Arc;
 use due_cluster::{
     Cluster, Fault, Node, Session,
     actor::{Actor, Addr, Cx},
-    handler::{Msg, Routes, State},
+    handler::{Msg, Next, Outcome, OwnedRequest, Request, Routes, State, from_fn, guard},
 };
 use due_codec::Json;
 use due_core::{
@@ -156,6 +156,34 @@ async fn an_end_releases_its_users_and_not_those_that_went_elsewhere() {
     hall.ended().await;
     assert_eq!(ann.call(WHERE, &()).await, Ok(8));
     assert_eq!(bob.call(WHERE, &()).await, Err(Kind::NotBound.code()));
+    world.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn layers_stand_around_the_routes_of_actors() {
+    const OPEN: Call<u64, u64, Json> = Call::new(1, "open").authorized();
+    async fn twice(rq: OwnedRequest, next: Next) -> Outcome {
+        let _ = next.run(rq).await?;
+        Err(Fault::of(Kind::Moved))
+    }
+    fn seven(rq: &Request<'_>, _: &()) -> Result<(), Fault> {
+        if rq.body.bytes() == b"7" { Ok(()) } else { Err(Fault::of(Kind::Forbidden)) }
+    }
+    let key = |_: &mut Hall, cx: Cx<Hall>| *cx.key();
+    let routes = |layered: fn(Routes) -> Routes| {
+        let routes = layered(Routes::new().actor_by(OPEN, |hall| *hall, key)).route(LOGIN, login);
+        Node::new("game").routes(routes).actors(|_: u64, _| async { Ok(Hall) })
+    };
+    let world = World::new(routes(|routes| routes.layer(guard(seven)))).await;
+    let mut ann = world.user(1).await;
+    assert_eq!(ann.call(OPEN, &7).await, Ok(7));
+    assert_eq!(ann.call(OPEN, &8).await, Err(Kind::Forbidden.code()));
+    assert!(!world.cluster().actor::<Hall>(&8).is_alive());
+    world.stop().await;
+    let world = World::new(routes(|routes| routes.layer(from_fn(twice)))).await;
+    let mut ann = world.user(1).await;
+    assert_eq!(ann.call(OPEN, &8).await, Err(Kind::Moved.code()));
+    assert!(world.cluster().actor::<Hall>(&8).is_alive());
     world.stop().await;
 }
 

@@ -189,6 +189,36 @@ async fn a_panic_ends_an_actor_that_asked_for_it() {
     world.stop().await;
 }
 
+// A state that cannot even be dropped takes nobody with it, and its name is free.
+#[tokio::test(start_paused = true)]
+async fn a_panic_at_the_very_end_releases_everything_too() {
+    struct Sore;
+    impl Actor for Sore {
+        const KIND: &'static str = "sore";
+        type Key = u64;
+        const ON_PANIC: OnPanic = OnPanic::Stop;
+        async fn stopped(&mut self, _: &Cx<Self>) {
+            panic!("as planned");
+        }
+    }
+    impl Drop for Sore {
+        fn drop(&mut self) {
+            panic!("as planned");
+        }
+    }
+    let world = World::new(Node::new("game").actors(|_: u64, _| async { Ok(Sore) })).await;
+    let sore = world.cluster().actor::<Sore>(&1);
+    for _ in 0..2 {
+        sore.with(|_, cx| cx.stop()).await.unwrap();
+        sore.ended().await;
+        let _ = sore.with(|_, _| -> u32 { panic!("as planned") }).await;
+        sore.ended().await;
+        let record = world.cluster().locator().locate(Subject::actor("sore", "1")).await.unwrap();
+        assert!(record.node.is_empty(), "{record:?}");
+    }
+    world.stop().await;
+}
+
 fn given(log: &Log, sum: u32) -> Steady {
     Steady { log: log.clone(), sum }
 }
