@@ -191,7 +191,12 @@ impl Shard {
             _ => return Flow::Stop,
         }
         match frame {
-            Frame::Data { route, seq, body } => self.client_data(g, slot, (route, seq), body),
+            Frame::Data { route, seq, body } => {
+                if let Some(gate) = self.gates.get_mut(usize::from(g)) {
+                    gate.counters.messages += 1;
+                }
+                self.client_data(g, slot, (route, seq), body);
+            }
             Frame::Heartbeat(_) => self.client_heartbeat(g, slot),
             Frame::Extension { code: code::HELLO, body } => self.client_hello(g, slot, body),
             Frame::Extension { .. } | Frame::Empty | Frame::Short => {}
@@ -222,8 +227,6 @@ impl Shard {
 
     /// Sends a message on its way, or refuses it.
     fn client_data(&mut self, g: u8, slot: u32, numbers: (i32, i32), body: &[u8]) {
-        let Some(gate) = self.gates.get_mut(usize::from(g)) else { return };
-        gate.counters.messages += 1;
         match self.choose(g, slot, numbers.0) {
             Ok((member, answers)) => self.forward(g, slot, (member, answers), numbers, body),
             Err(kind) => self.refuse(g, slot, numbers, kind),
