@@ -14,6 +14,7 @@ use crate::{
     cluster::Cluster,
     fault::Fault,
     gate::shard::GateSelf,
+    node::shard::{Busy, NodeSession},
     shard::{driver::Shard, watchdog::Watchdog},
     stat::Snapshot,
 };
@@ -23,6 +24,9 @@ pub(crate) const STOP_LIMIT: Duration = Duration::from_secs(30);
 
 /// So long before the deadline connections whose requests are not answered are closed all the same.
 const CUT_BEFORE: Duration = Duration::from_secs(2);
+
+/// Gates elsewhere have seen by then that a node takes no new work.
+const SEEN: Duration = Duration::from_secs(2);
 
 /// A hook that runs before a part stops.
 pub(crate) type Stopping =
@@ -93,6 +97,7 @@ impl Running {
         for gate in &self.gates {
             gate.draining.store(true, Ordering::Relaxed);
         }
+        let hung = Instant::now();
         let mut left = Vec::new();
         for hook in std::mem::take(&mut self.stopping) {
             match tokio::time::timeout_at(until, hook(self.cluster.clone())).await {
@@ -111,9 +116,14 @@ impl Running {
             left.push(format!("{clients} connections"));
         }
         // Their nodes still hear of their end.
-        let sessions = self.wait_for_sessions(until).await;
+        let gates: Vec<Owner> = self.gates.iter().map(|g| g.owner.clone()).collect();
+        let sessions = self.wait_for(until, move |shard| shard.sessions(|s| gates.contains(&s.session.0.gate))).await;
         if sessions > 0 {
             left.push(format!("{sessions} sessions whose last handlers have not ended"));
+        }
+        let busy = self.finish_for_others(hung, until).await;
+        if busy > 0 {
+            left.push(format!("{busy} sessions of other gates with handlers that have not ended"));
         }
         for callee in &self.cluster.0.callees {
             left.extend(callee.node.actors.drain(until).await);
@@ -162,16 +172,25 @@ impl Running {
         }
     }
 
-    /// Sessions of the own gates that are left on the own nodes when all have ended or the time is over.
-    async fn wait_for_sessions(&self, until: Instant) -> usize {
-        let own: Vec<Owner> = self.gates.iter().map(|g| g.owner.clone()).collect();
+    /// What gates elsewhere have sent is handled to its end: they get time to see that nothing new belongs here, then
+    /// this waits until no session has work. Those that have some at the end of the time are counted.
+    async fn finish_for_others(&self, hung: Instant, until: Instant) -> usize {
+        if self.wait_for(Instant::now(), |shard| shard.sessions(|_| true)).await == 0 {
+            return 0;
+        }
+        tokio::time::sleep_until(until.min(hung + SEEN)).await;
+        self.wait_for(until, |shard| shard.sessions(has_work)).await
+    }
+
+    /// Waits until the shards count nothing any more; what they count at the end of the time.
+    async fn wait_for(&self, until: Instant, count: impl Fn(&Shard) -> usize + Clone + Send + 'static) -> usize {
         loop {
             let mut left = 0;
             for shard in &self.shards {
                 let (tx, rx) = oneshot::channel();
-                let own = own.clone();
+                let count = count.clone();
                 shard.inbox.run(move |shard| {
-                    let _ = tx.send(shard.sessions_of(&own));
+                    let _ = tx.send(count(shard));
                 });
                 left += rx.await.unwrap_or_default();
             }
@@ -195,10 +214,14 @@ impl Running {
     }
 }
 
+/// Does a handler run, or a message or an answer wait?
+fn has_work(session: &NodeSession) -> bool {
+    session.busy != Busy::No || !session.mailbox.is_empty() || session.late > 0
+}
+
 impl Shard {
-    fn sessions_of(&self, gates: &[Owner]) -> usize {
-        let sessions = self.nodes.iter().flat_map(|n| n.sessions.iter());
-        sessions.filter(|(_, s)| gates.contains(&s.session.0.gate)).count()
+    fn sessions(&self, which: impl Fn(&NodeSession) -> bool) -> usize {
+        self.nodes.iter().flat_map(|n| n.sessions.iter()).filter(|(_, s)| which(s)).count()
     }
 
     fn snapshot(&self) -> Snapshot {
