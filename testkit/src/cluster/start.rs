@@ -99,6 +99,11 @@ impl TestCluster {
         self.world.as_ref().unwrap_or_else(|| panic!("start the cluster first"))
     }
 
+    /// The backends that all processes share.
+    pub fn drivers(&self) -> &Drivers {
+        &self.world().drivers
+    }
+
     /// The numbers of this cluster's seed.
     pub fn dice(&self) -> &Dice {
         &self.world().dice

@@ -1,1 +1,119 @@
-//! x
+//! One session per user, whatever gates their logins come to.
+
+use std::time::Duration;
+
+use due_cluster::To;
+use due_core::{Kind, Uid};
+use due_testkit::cluster::{CallError, Client, Ended, TestCluster};
+
+use crate::play::{ADD, LOGIN, NEWS, Play};
+
+fn relogin() -> u32 {
+    Kind::Relogin.code()
+}
+
+fn was_kicked(client: &Client) -> bool {
+    matches!(client.ended(), Some(Ended::Kicked(code, _)) if code == relogin())
+}
+
+// proves P8
+#[tokio::test(start_paused = true)]
+async fn a_login_at_another_gate_ends_the_session_before() {
+    let cluster = Play::new().cluster(true).gates(2).nodes(2).start().await;
+    let ann = cluster.client_at("gate-1").await;
+    let first = ann.call(LOGIN, &7).await.unwrap();
+    let again = cluster.client_at("gate-2").await;
+    let second = again.call(LOGIN, &7).await.unwrap();
+    assert!(second > first);
+    assert!(matches!(ann.closed().await, Some(Ended::Kicked(code, _)) if code == relogin()));
+    let way = cluster.cluster("game-1");
+    assert_eq!(way.gate_of(&Uid::from(7)).await.unwrap().unwrap().id, "gate-2".into());
+    assert_eq!(way.push(To::User(Uid::from(7)), NEWS, &5).await.unwrap().queued, 1);
+    assert_eq!(again.next(NEWS).await, Ok(5));
+    cluster.settle().await;
+    assert_eq!(way.stat().await.unwrap().users, 1);
+    drop(again);
+    cluster.settle().await;
+    assert!(!way.is_online(&Uid::from(7)).await.unwrap());
+}
+
+/// Three logins of one user at random gates and times, over a locator whose answers and feeds overtake each other. Some
+/// clients leave on their own if `leaving`.
+async fn race(seed: u64, leaving: bool) {
+    let cluster = Play::new().cluster(seed.is_multiple_of(2)).gates(2).nodes(2).seed(seed);
+    let cluster = cluster.slow_locator(Duration::from_millis(4)).start().await;
+    let dice = cluster.dice().clone();
+    let mut clients = Vec::new();
+    for _ in 0..3 {
+        clients.push(cluster.client_at(if dice.one_in(2) { "gate-1" } else { "gate-2" }).await);
+    }
+    let begun = clients.iter().map(|client| {
+        let (wait, leaves) = (Duration::from_micros(dice.roll(9_000)), leaving && dice.one_in(3));
+        let stay = Duration::from_micros(dice.roll(12_000));
+        async move {
+            tokio::time::sleep(wait).await;
+            let login = client.send(LOGIN, &7);
+            if leaves {
+                tokio::time::sleep(stay).await;
+                client.hang_up();
+            }
+            match login {
+                Ok(login) => login.await,
+                Err(e) => Err(e),
+            }
+        }
+    });
+    let epochs = futures_util::future::join_all(begun).await;
+    cluster.advance(Duration::from_secs(5)).await;
+    judge(seed, &cluster, &clients, &epochs, leaving).await;
+}
+
+async fn judge(seed: u64, cluster: &TestCluster, clients: &[Client], epochs: &[Result<u64, CallError>], leaving: bool) {
+    let alive: Vec<usize> = (0..clients.len()).filter(|i| clients[*i].ended().is_none()).collect();
+    let gates: Vec<_> = clients.iter().map(Client::gate).collect();
+    let story = || format!("seed {seed}: alive {alive:?} at {gates:?}, epochs {epochs:?}");
+    assert!(alive.len() <= 1, "{}", story());
+    let users = cluster.cluster("game-1").stat().await.unwrap().users;
+    assert_eq!(users, alive.len() as u64, "{}", story());
+    for (i, client) in clients.iter().enumerate().filter(|_| !leaving) {
+        assert!(alive.contains(&i) || was_kicked(client), "{}: {:?}", story(), client.ended());
+    }
+    if let Some(winner) = alive.first() {
+        let epoch = epochs[*winner].as_ref().copied().unwrap_or_else(|e| panic!("{}: {e}", story()));
+        assert!(epochs.iter().flatten().all(|other| *other <= epoch), "{}", story());
+        let holder = cluster.cluster("game-1").gate_of(&Uid::from(7)).await.unwrap();
+        assert_eq!(holder.map(|o| o.id), Some(clients[*winner].gate().into()), "{}", story());
+        assert_eq!(clients[*winner].call(ADD, &1).await, Ok(2));
+    }
+    assert!(leaving || alive.len() == 1, "{}", story());
+}
+
+// proves P8
+#[tokio::test(start_paused = true)]
+async fn racing_logins_at_two_gates_leave_exactly_the_last_one() {
+    for seed in 0..300 {
+        race(seed, false).await;
+    }
+}
+
+// proves P8
+#[tokio::test(start_paused = true)]
+async fn racing_logins_of_clients_that_leave_never_leave_two() {
+    for seed in 1_000..1_300 {
+        race(seed, true).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_locator_that_is_down_refuses_logins_and_leaves_sessions_alone() {
+    let cluster = Play::new().cluster(false).gates(2).start().await;
+    let (ann, bob) = (cluster.client().await, cluster.client().await);
+    ann.call(LOGIN, &7).await.unwrap();
+    cluster.locator().unavailable(true);
+    assert_eq!(bob.call(LOGIN, &7).await.unwrap_err().code(), Some(Kind::Unavailable.code()));
+    assert!(cluster.cluster("game-1").is_online(&Uid::from(7)).await.is_err(), "not known is not offline");
+    assert_eq!((ann.call(ADD, &1).await, bob.call(ADD, &1).await), (Ok(2), Ok(2)));
+    cluster.locator().unavailable(false);
+    bob.call(LOGIN, &7).await.unwrap();
+    assert!(matches!(ann.closed().await, Some(Ended::Kicked(code, _)) if code == relogin()));
+}

@@ -1,4 +1,5 @@
 //! What a cluster of several processes promises, played in one test process under paused time.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may")]
 
 mod events;
 mod flow;

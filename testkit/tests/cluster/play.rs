@@ -18,29 +18,29 @@ use due_testkit::cluster::TestCluster;
 use tokio::sync::Semaphore;
 
 /// Which process answers: its number in the order of starts, 1 for the first node.
-pub const WHERE: Call<(), u64, Json> = Call::new(1, "where");
-pub const ADD: Call<u64, u64, Json> = Call::new(2, "add");
+pub(crate) const WHERE: Call<(), u64, Json> = Call::new(1, "where");
+pub(crate) const ADD: Call<u64, u64, Json> = Call::new(2, "add");
 /// Answers once [`Play::open`] lets it.
-pub const HELD: Call<u64, u64, Json> = Call::new(3, "held");
+pub(crate) const HELD: Call<u64, u64, Json> = Call::new(3, "held");
 /// Binds the session to a user; the epoch.
-pub const LOGIN: Call<i64, u64, Json> = Call::new(4, "login");
+pub(crate) const LOGIN: Call<i64, u64, Json> = Call::new(4, "login");
 /// Binds the user to the node that serves it.
-pub const STAY: Call<(), u64, Json> = Call::new(5, "stay");
-pub const PLAY: Call<(), u64, Json> = Call::new(6, "play").stateful();
+pub(crate) const STAY: Call<(), u64, Json> = Call::new(5, "stay");
+pub(crate) const PLAY: Call<(), u64, Json> = Call::new(6, "play").stateful();
 /// As [`HELD`], on the node of the user.
-pub const HELD_PLAY: Call<u64, u64, Json> = Call::new(7, "held.play").stateful();
+pub(crate) const HELD_PLAY: Call<u64, u64, Json> = Call::new(7, "held.play").stateful();
 /// Goes into the log.
-pub const SAY: Notify<u64, Json> = Notify::new(8, "say");
+pub(crate) const SAY: Notify<u64, Json> = Notify::new(8, "say");
 /// Into the log, after a while.
-pub const SAY_SLOWLY: Notify<u64, Json> = Notify::new(9, "say.slowly");
+pub(crate) const SAY_SLOWLY: Notify<u64, Json> = Notify::new(9, "say.slowly");
 /// As [`HELD`], without an answer.
-pub const WAIT: Notify<u64, Json> = Notify::new(10, "wait");
-pub const JOIN: Call<(), (), Json> = Call::new(11, "join");
-pub const NEWS: Push<u64, Json> = Push::new(101, "news");
+pub(crate) const WAIT: Notify<u64, Json> = Notify::new(10, "wait");
+pub(crate) const JOIN: Call<(), (), Json> = Call::new(11, "join");
+pub(crate) const NEWS: Push<u64, Json> = Push::new(101, "news");
 
 /// What all processes of a test share.
 #[derive(Clone)]
-pub struct Play(Arc<Inner>);
+pub(crate) struct Play(Arc<Inner>);
 
 struct Inner {
     gate: Semaphore,
@@ -50,28 +50,28 @@ struct Inner {
 
 /// One line of the log.
 #[derive(Clone, Debug)]
-pub struct Line {
-    pub session: SessionId,
-    pub process: u64,
-    pub text: String,
+pub(crate) struct Line {
+    pub(crate) session: SessionId,
+    pub(crate) process: u64,
+    pub(crate) text: String,
 }
 
 impl Play {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(Arc::new(Inner { gate: Semaphore::new(0), log: Mutex::default(), starts: AtomicU64::new(0) }))
     }
 
     /// Lets so many held handlers go on.
-    pub fn open(&self, n: usize) {
+    pub(crate) fn open(&self, n: usize) {
         self.0.gate.add_permits(n);
     }
 
-    pub fn log(&self) -> Vec<Line> {
+    pub(crate) fn log(&self) -> Vec<Line> {
         self.0.log.lock().unwrap().clone()
     }
 
     /// What each session wrote, in order.
-    pub fn by_session(&self) -> BTreeMap<SessionId, Vec<String>> {
+    pub(crate) fn by_session(&self) -> BTreeMap<SessionId, Vec<String>> {
         let mut all: BTreeMap<SessionId, Vec<String>> = BTreeMap::new();
         for line in self.log() {
             all.entry(line.session).or_default().push(line.text);
@@ -80,7 +80,7 @@ impl Play {
     }
 
     /// The application; `events`: its nodes log what happens to sessions.
-    pub fn app(&self, events: bool) -> App {
+    pub(crate) fn app(&self, events: bool) -> App {
         // The first call describes the application, the others are the processes in order.
         let here = Here { play: self.clone(), number: self.0.starts.fetch_add(1, Ordering::Relaxed) };
         let routes = if events { routes().merge(watching()) } else { routes() };
@@ -88,7 +88,7 @@ impl Play {
     }
 
     /// A cluster of it.
-    pub fn cluster(&self, events: bool) -> TestCluster {
+    pub(crate) fn cluster(&self, events: bool) -> TestCluster {
         let play = self.clone();
         TestCluster::new(move || play.app(events))
     }
@@ -96,7 +96,7 @@ impl Play {
 
 /// A process as its handlers see it.
 #[derive(Clone)]
-pub struct Here {
+pub(crate) struct Here {
     play: Play,
     number: u64,
 }

@@ -44,7 +44,7 @@ impl Client {
             Some(text) => units::duration(text)? / 2,
             None => HEARTBEAT,
         };
-        let shared = Arc::new(Shared::new(dialect, conn.framing(), hello.is_some()));
+        let shared = Arc::new(Shared::new(dialect, conn.framing()));
         let said_hello = hello.is_some();
         if let Some(payload) = hello {
             shared.put_hello(&Hello::new(payload))?;
@@ -123,9 +123,20 @@ impl Client {
         self.shared.read(on);
     }
 
+    /// Breaks the connection, as a client does that vanishes.
+    pub fn hang_up(&self) {
+        self.driver.abort();
+        self.shared.end(Ended::Closed);
+    }
+
     /// Answers to requests that were answered before or never made: 0, or the server broke its word.
     pub fn strays(&self) -> u64 {
         self.shared.strays()
+    }
+
+    /// Notifies that the server said it did not take.
+    pub fn lost(&self) -> u64 {
+        self.shared.lost()
     }
 }
 

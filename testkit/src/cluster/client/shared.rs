@@ -18,7 +18,6 @@ use super::answer::{CallError, Ended, Outcome};
 pub(super) struct Shared {
     pub(super) dialect: Dialect,
     framing: Framing,
-    hello: bool,
     state: Mutex<State>,
     /// Something arrived, or the connection is over.
     news: Notify,
@@ -38,6 +37,7 @@ pub(super) struct State {
     farewell: Option<Ended>,
     ended: Option<Ended>,
     strays: u64,
+    lost: u64,
 }
 
 impl State {
@@ -59,9 +59,9 @@ impl State {
 }
 
 impl Shared {
-    pub(super) fn new(dialect: Dialect, framing: Framing, hello: bool) -> Self {
+    pub(super) fn new(dialect: Dialect, framing: Framing) -> Self {
         let (state, news, waker) = (Mutex::default(), Notify::new(), AtomicWaker::new());
-        Self { dialect, framing, hello, state, news, waker }
+        Self { dialect, framing, state, news, waker }
     }
 
     pub(super) fn protocol(&self) -> Client {
@@ -123,6 +123,7 @@ impl Shared {
                     state.pushes.entry(head.route).or_default().push_back(body.to_vec());
                 }
             }
+            Received::Failure(f) if f.seq == 0 => state.lost += 1,
             Received::Failure(f) => {
                 state.settle((f.route, f.seq as i32), Err(CallError::Refused(f.code, f.text.to_owned())));
             }
@@ -134,10 +135,8 @@ impl Shared {
             }
             Received::Heartbeat { .. } => {}
         }
-        if self.hello || !state.welcomed {
-            drop(state);
-            self.news.notify_waiters();
-        }
+        drop(state);
+        self.news.notify_waiters();
     }
 
     /// The connection is over: who waits learns it.
@@ -196,6 +195,10 @@ impl Shared {
 
     pub(super) fn strays(&self) -> u64 {
         self.state().strays
+    }
+
+    pub(super) fn lost(&self) -> u64 {
+        self.state().lost
     }
 }
 
