@@ -11,7 +11,7 @@ use due_protocol::due::{Assembler, Flow, Frame, FrameError, HTTP_ANSWER, code};
 
 use super::{
     client::{Client, Lane, Request, Stage},
-    members::{Dispatch, Up},
+    members::{Dispatch, Member, Up},
     settings::Mechanism,
 };
 use crate::{
@@ -264,14 +264,17 @@ impl Shard {
         }
         let by = gate.own.part.dispatch;
         if by == Dispatch::Sticky {
-            let lanes = client.lanes.iter().filter(|l| l.name == name && l.sticky);
-            let there = lanes.map(|l| l.member).find(|m| gate.members.get(*m).is_some_and(|m| m.up != Up::Gone));
-            if let Some(member) = there {
-                return Ok((member, answers));
+            let stays = |l: &&Lane| l.name == name && l.sticky && gate.members.get(l.member).is_some_and(Member::works);
+            if let Some(lane) = client.lanes.iter().find(stays) {
+                return Ok((lane.member, answers));
             }
         }
-        let member = gate.members.pick(name, by, rand::random()).ok_or(Kind::Unavailable)?;
-        Ok((member, answers))
+        if let Some(member) = gate.members.pick(name, by, rand::random()) {
+            return Ok((member, answers));
+        }
+        // Nobody takes new work: a node that hangs still serves who is there.
+        let there = |l: &&Lane| l.name == name && gate.members.get(l.member).is_some_and(|m| m.up != Up::Gone);
+        client.lanes.iter().find(there).map(|lane| (lane.member, answers)).ok_or(Kind::Unavailable)
     }
 
     /// Sends a message into the lane of a node, opening it first; stops reading the client when the lane is full.

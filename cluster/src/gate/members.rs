@@ -32,6 +32,13 @@ pub(crate) struct Member {
     current: i64,
 }
 
+impl Member {
+    /// Does who is there stay? Not with a node that hangs: it wants to stop.
+    pub(crate) fn works(&self) -> bool {
+        self.up != Up::Gone && matches!(self.state, State::Work | State::Busy)
+    }
+}
+
 /// What the gate knows of a route.
 pub(crate) struct Route {
     pub(crate) name: u16,
@@ -145,9 +152,7 @@ impl Members {
         self.sparse.clear();
         self.routes.clear();
         self.fallback = None;
-        let tables: Vec<(u16, Arc<NodeTable>)> =
-            self.list.iter().filter(|m| m.up != Up::Gone).map(|m| (m.name, m.table.clone())).collect();
-        for (name, table) in tables {
+        for (name, table) in self.tables() {
             for route in &table.routes {
                 self.add(name, route);
             }
@@ -159,6 +164,14 @@ impl Members {
         for route in &mut self.routes {
             route.told = told.get(&route.text).copied().unwrap_or(false);
         }
+    }
+
+    /// The tables of the nodes that are there; behind them, of each name that nobody serves now, what its last nodes
+    /// served: those routes are unavailable, not unknown.
+    fn tables(&self) -> Vec<(u16, Arc<NodeTable>)> {
+        let (here, gone): (Vec<&Member>, Vec<&Member>) = self.list.iter().partition(|m| m.up != Up::Gone);
+        let orphans = gone.into_iter().rev().filter(|m| here.iter().all(|h| h.name != m.name));
+        here.iter().copied().chain(orphans).map(|m| (m.name, m.table.clone())).collect()
     }
 
     fn add(&mut self, name: u16, route: &TableRoute) {
@@ -320,10 +333,18 @@ mod tests {
     }
 
     #[test]
-    fn a_node_that_left_takes_its_routes_along() {
-        let all = &mut members(&[1]);
-        assert!(all.route(77).is_some());
-        all.leave(0);
-        assert!(all.route(77).is_none() && all.pick(0, Dispatch::Sticky, 0).is_none());
+    fn routes_that_nobody_serves_any_more_are_known_until_their_name_has_a_node_again() {
+        let table = |id: i32| {
+            let json = serde_json::json!({"routes": [{"id": id, "name": "r"}], "fallback": false, "events": false});
+            Arc::new(NodeTable::decode(json.to_string().as_bytes()).unwrap())
+        };
+        let owner = |n| Owner { id: "n".into(), incarnation: Incarnation(n) };
+        let all = &mut Members::default();
+        let first = all.join(owner(1), "game", Up::Link(1), table(77));
+        all.leave(first);
+        assert!(all.route(77).is_some() && all.pick(0, Dispatch::Sticky, 0).is_none());
+        let second = all.join(owner(2), "game", Up::Link(2), table(78));
+        assert!(all.route(77).is_none() && all.route(78).is_some());
+        assert_eq!(all.pick(0, Dispatch::Sticky, 0), Some(second));
     }
 }
