@@ -158,3 +158,43 @@ async fn broken_links_come_back_and_each_request_has_one_answer() {
     assert_eq!(ann.call(ADD, &1).await, Ok(2));
     assert_eq!(ann.strays(), 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn routes_whose_last_node_has_died_are_unavailable_not_unknown() {
+    let cluster = Play::new().cluster(false).nodes(1).start().await;
+    let ann = cluster.client().await;
+    cluster.kill("game-1").await;
+    for _ in 0..20 {
+        assert_eq!(refused(ann.call(ADD, &1).await), Some(Kind::Unavailable.code()));
+        cluster.advance(Duration::from_secs(1)).await;
+    }
+    let later = cluster.client().await;
+    assert_eq!(refused(later.call(ADD, &1).await), Some(Kind::Unavailable.code()));
+}
+
+// semantics 7: a rolling restart of all nodes loses no request
+#[tokio::test(start_paused = true)]
+async fn nodes_restarted_one_after_the_other_lose_no_request() {
+    let play = Play::new();
+    let cluster = play.cluster(false).gates(2).nodes(3).start().await;
+    let mut clients = Vec::new();
+    for _ in 0..30 {
+        clients.push(cluster.client().await);
+    }
+    play.open(1_000_000);
+    let playing = futures_util::future::join_all(clients.iter().map(|client| async move {
+        for n in 0..2_000 {
+            assert_eq!(client.call(HELD, &n).await, Ok(n));
+            tokio::time::sleep(Duration::from_millis(7)).await;
+        }
+    }));
+    let rolling = async {
+        for node in ["game-1", "game-2", "game-3"] {
+            cluster.stop(node).await.unwrap();
+            cluster.restart(node).await;
+            cluster.advance(Duration::from_secs(1)).await;
+        }
+    };
+    tokio::join!(playing, rolling);
+    assert!(clients.iter().all(|c| c.strays() == 0));
+}
