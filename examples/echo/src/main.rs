@@ -88,10 +88,15 @@ async fn main() -> due::Result<()> {
         app = app.shared_shards();
     }
     let running = app.start().await?;
+    say(&running);
+    due::app::signal().await?;
+    running.stop(Duration::from_secs(5)).await
+}
+
+#[expect(clippy::print_stdout, clippy::print_stderr, reason = "whoever started the program waits for these lines")]
+fn say(running: &Running) {
     for (_, url) in running.urls() {
         eprintln!("listening on {url}");
     }
     println!("ready");
-    due::app::signal().await?;
-    running.stop(Duration::from_secs(5)).await
 }
