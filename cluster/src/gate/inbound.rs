@@ -11,8 +11,9 @@ use due_protocol::due::{Assembler, Flow, Frame, FrameError, HTTP_ANSWER, code};
 
 use super::{
     client::{Client, Lane, Request, Stage},
-    members::{Dispatch, Member, Up},
+    members::{Dispatch, Members, Up},
     settings::Mechanism,
+    shard::GateShard,
 };
 use crate::{
     link::{FLAG_HELLO, LANE_BYTES, LANE_FRAMES, Opened, lane_of},
@@ -143,6 +144,9 @@ impl Shard {
         let Some(listener) = gate.listeners.get(usize::from(client.listener)) else { return };
         let (generation, dialect) = (client.generation, listener.dialect);
         gate.counters.bytes_in += chunk.map_or(0, |c| c.len() as u64);
+        if !client.is_open() {
+            return;
+        }
         let Some(mut frames) = client.frames.take() else { return };
         let mut whole = false;
         let mut each = |frame: Frame<'_>| {
@@ -184,12 +188,9 @@ impl Shard {
         self.close_client(g, slot, Farewell::Protocol, Some((e.kind().code(), e.text())));
     }
 
+    /// Handles a frame of an open client. What it does may close the client, pause it, or end it altogether.
     fn client_frame(&mut self, at: (u8, u32, u32), frame: Frame<'_>) -> Flow {
         let (g, slot, generation) = at;
-        match self.same_client(g, slot, generation) {
-            Some(client) if client.is_open() => {}
-            _ => return Flow::Stop,
-        }
         match frame {
             Frame::Data { route, seq, body } => {
                 if let Some(gate) = self.gates.get_mut(usize::from(g)) {
@@ -202,10 +203,9 @@ impl Shard {
             Frame::Extension { .. } | Frame::Empty | Frame::Short => {}
         }
         match self.same_client(g, slot, generation) {
-            Some(client) if !client.is_open() => Flow::Stop,
-            Some(client) if client.paused => Flow::Pause,
-            Some(_) => Flow::Continue,
-            None => Flow::Stop,
+            Some(client) if client.is_open() && !client.paused => Flow::Continue,
+            Some(client) if client.is_open() => Flow::Pause,
+            _ => Flow::Stop,
         }
     }
 
@@ -227,8 +227,9 @@ impl Shard {
 
     /// Sends a message on its way, or refuses it.
     fn client_data(&mut self, g: u8, slot: u32, numbers: (i32, i32), body: &[u8]) {
-        match self.choose(g, slot, numbers.0) {
-            Ok((member, answers)) => self.forward(g, slot, (member, answers), numbers, body),
+        let Some(gate) = self.gates.get_mut(usize::from(g)) else { return };
+        match gate.choose(slot, numbers.0) {
+            Ok(way) => self.forward(g, slot, way, numbers, body),
             Err(kind) => self.refuse(g, slot, numbers, kind),
         }
     }
@@ -242,83 +243,58 @@ impl Shard {
         }
     }
 
-    /// May the client use the route, which node gets the message, and does the client expect an answer?
-    fn choose(&mut self, g: u8, slot: u32, route: i32) -> Result<(u16, bool), Kind> {
-        let gate = self.gates.get_mut(usize::from(g)).ok_or(Kind::Internal)?;
-        let client = gate.clients.get(slot as usize).ok_or(Kind::Gone)?;
-        let (_, route) = gate.members.route(route).ok_or(Kind::NoRoute)?;
-        let (name, answers) = (route.name, route.answers);
-        if route.internal {
-            return Err(Kind::Forbidden);
-        }
-        if route.authorized && client.user.is_none() {
-            return Err(Kind::Unauthorized);
-        }
-        if route.stateful {
-            let slots = client.extras.as_ref().map_or(&[][..], |e| &e.slots);
-            let bound = slots.iter().find(|s| s.name == route.slot).ok_or(Kind::NotBound)?;
-            return match gate.members.get(bound.member) {
-                Some(m) if m.up != Up::Gone => Ok((bound.member, answers)),
-                _ => Err(Kind::OwnerLost),
-            };
-        }
-        let by = gate.own.part.dispatch;
-        if by == Dispatch::Sticky {
-            let stays = |l: &&Lane| l.name == name && l.sticky && gate.members.get(l.member).is_some_and(Member::works);
-            if let Some(lane) = client.lanes.iter().find(stays) {
-                return Ok((lane.member, answers));
-            }
-        }
-        if let Some(member) = gate.members.pick(name, by, rand::random()) {
-            return Ok((member, answers));
-        }
-        // Nobody takes new work: a node that hangs still serves who is there.
-        let there = |l: &&Lane| l.name == name && gate.members.get(l.member).is_some_and(|m| m.up != Up::Gone);
-        client.lanes.iter().find(there).map(|lane| (lane.member, answers)).ok_or(Kind::Unavailable)
-    }
-
     /// Sends a message into the lane of a node, opening it first; stops reading the client when the lane is full.
-    fn forward(&mut self, g: u8, slot: u32, to: (u16, bool), numbers: (i32, i32), body: &[u8]) {
-        let (member, answers) = to;
-        let Some(up) = self.open_lane(g, slot, member, true) else {
-            return self.refuse(g, slot, numbers, Kind::Unavailable);
+    fn forward(&mut self, g: u8, slot: u32, way: Way, numbers: (i32, i32), body: &[u8]) {
+        let up = match way.open {
+            true => way.up,
+            false => match self.open_lane(g, slot, way.member, true) {
+                Some(up) => up,
+                None => return self.refuse(g, slot, numbers, Kind::Unavailable),
+            },
         };
         let Some(client) = self.client(g, slot) else { return };
-        if client.lane_to(member).is_some_and(|lane| lane.starved) {
+        if client.lane_to(way.member).is_some_and(|lane| lane.starved) {
             return self.refuse(g, slot, numbers, Kind::Overloaded);
         }
         let (route, seq) = numbers;
-        let hello = client.hello;
-        let owed = u32::from(if hello { seq != 0 } else { answers });
-        if hello && seq != 0 {
-            let requests = &mut client.extras().requests;
-            if requests.iter().any(|r| r.seq == seq && r.route == route) {
+        let mut owed = u32::from(way.answers);
+        let mut flags = 0;
+        if client.hello {
+            if seq != 0 && !note_request(client, Request { route, seq, member: way.member }) {
                 return self.refuse(g, slot, numbers, Kind::Duplicate);
             }
-            requests.push_back(Request { route, seq, member });
+            owed = u32::from(seq != 0);
+            flags = FLAG_HELLO;
         }
         let lane = lane_of(slot, client.generation);
-        let flags = if hello { FLAG_HELLO } else { 0 };
         let head = Head { kind: FrameKind::Message, flags, route, seq, lane, ..Head::default() };
         match up {
             Up::Here(node) => {
-                self.owe(g, slot, member, owed);
-                if self.message_to_node(node, Peer::Here(g), head, body) == Handled::Queued {
-                    self.charge(g, slot, member, body.len());
+                if let Some(lane) = client.lane_to(way.member) {
+                    lane.unanswered += owed;
+                }
+                if self.message_to_node(node, Peer::Here(g), &head, body) == Handled::Queued {
+                    self.charge(g, slot, way.member, body.len());
                 }
             }
-            Up::Link(link) => match self.link_send(link, head, Part::Copy(body)) {
-                Ok(()) => {
-                    self.owe(g, slot, member, owed);
-                    self.charge(g, slot, member, body.len());
-                }
-                Err(Refused::Full) => self.hold(g, slot, link, numbers, body),
-                Err(Refused::Gone) => {
-                    self.forget_request(g, slot, numbers);
-                    self.refuse(g, slot, numbers, Kind::Unavailable);
-                }
-            },
+            Up::Link(link) => self.forward_over((g, slot), link, (&head, way.member, owed), body),
             Up::Gone => {}
+        }
+    }
+
+    fn forward_over(&mut self, at: (u8, u32), link: u32, message: (&Head, u16, u32), body: &[u8]) {
+        let ((g, slot), (head, member, owed)) = (at, message);
+        let numbers = (head.route, head.seq);
+        match self.link_send(link, *head, Part::Copy(body)) {
+            Ok(()) => {
+                self.owe(g, slot, member, owed);
+                self.charge(g, slot, member, body.len());
+            }
+            Err(Refused::Full) => self.hold(g, slot, link, numbers, body),
+            Err(Refused::Gone) => {
+                self.forget_request(g, slot, numbers);
+                self.refuse(g, slot, numbers, Kind::Unavailable);
+            }
         }
     }
 
@@ -450,6 +426,66 @@ impl Shard {
             Up::Gone => false,
         }
     }
+}
+
+/// Where a message goes.
+struct Way {
+    member: u16,
+    up: Up,
+    /// Has the session a lane there that is known to be open?
+    open: bool,
+    /// Does a client without hello expect an answer?
+    answers: bool,
+}
+
+impl GateShard {
+    /// May the client use the route, which node gets the message, and does the client expect an answer?
+    fn choose(&mut self, slot: u32, route: i32) -> Result<Way, Kind> {
+        let client = self.clients.get(slot as usize).ok_or(Kind::Gone)?;
+        let (_, route) = self.members.route(route).ok_or(Kind::NoRoute)?;
+        let (name, answers) = (route.name, route.answers);
+        if route.internal {
+            return Err(Kind::Forbidden);
+        }
+        if route.authorized && client.user.is_none() {
+            return Err(Kind::Unauthorized);
+        }
+        if route.stateful {
+            let slots = client.extras.as_ref().map_or(&[][..], |e| &e.slots);
+            let member = slots.iter().find(|s| s.name == route.slot).ok_or(Kind::NotBound)?.member;
+            let up = reachable(&self.members, member).ok_or(Kind::OwnerLost)?;
+            return Ok(Way { member, up, open: false, answers });
+        }
+        let by = self.own.part.dispatch;
+        if by == Dispatch::Sticky {
+            let mut lanes = client.lanes.iter().filter(|l| l.name == name && l.sticky);
+            let works = |l: &Lane| self.members.get(l.member).filter(|m| m.works()).map(|m| (l.member, m.up));
+            if let Some((member, up)) = lanes.find_map(works) {
+                return Ok(Way { member, up, open: true, answers });
+            }
+        }
+        if let Some(member) = self.members.pick(name, by, rand::random()) {
+            return Ok(Way { member, up: Up::Gone, open: false, answers });
+        }
+        // Nobody takes new work: a node that hangs still serves who is there.
+        let there = |l: &Lane| reachable(&self.members, l.member).filter(|_| l.name == name).map(|up| (l.member, up));
+        let (member, up) = client.lanes.iter().find_map(there).ok_or(Kind::Unavailable)?;
+        Ok(Way { member, up, open: false, answers })
+    }
+}
+
+fn reachable(members: &Members, member: u16) -> Option<Up> {
+    members.get(member).map(|m| m.up).filter(|up| *up != Up::Gone)
+}
+
+/// Puts a request on the list of those that wait; `false` if one with its numbers waits already.
+fn note_request(client: &mut Client, request: Request) -> bool {
+    let requests = &mut client.extras().requests;
+    if requests.iter().any(|r| r.seq == request.seq && r.route == request.route) {
+        return false;
+    }
+    requests.push_back(request);
+    true
 }
 
 /// The frame that opens a lane: the session as nodes need to know it.

@@ -2,7 +2,7 @@
 
 use due_core::{
     Code, Kind,
-    net::{Farewell, Framing},
+    net::{Farewell, Framing, Pool},
     transport::{FrameKind, Head},
 };
 use due_protocol::due::{Dialect, Failure, Head as Numbers, Kick};
@@ -11,9 +11,10 @@ use super::{
     client::{Client, Stage},
     orders::ReplyTo,
     settings::Untold,
+    shard::GateShard,
 };
 use crate::{
-    link::{FLAG_THEN_CLOSE, GateOrder, LANE_BYTES, LANE_FRAMES, class_of, decode_fault},
+    link::{FLAG_THEN_CLOSE, GateOrder, LANE_BYTES, LANE_FRAMES, class_of, decode_fault, slot_of},
     shard::driver::{Shard, TimerEvent, free_of_budget},
     stat::GateCounters,
 };
@@ -63,6 +64,63 @@ pub(crate) fn put_message(client: &mut Client, message: &[u8]) {
         out.extend_from_slice(message);
         conn.end(from, out);
     });
+}
+
+/// A client's outbox for one answer that is encoded where it will be sent from.
+pub(crate) struct Outbox<'a> {
+    client: &'a mut Client,
+    dialect: &'a Dialect,
+}
+
+impl GateShard {
+    /// The outbox for the answer to a request. `None` if nobody wants the answer, or if more than its frame's head has to
+    /// stand before it: the answer goes the long way then.
+    pub(crate) fn outbox_for(&mut self, head: &Head) -> Option<Outbox<'_>> {
+        let (slot, generation) = slot_of(head.lane);
+        let client = self.clients.get_mut(slot as usize).filter(|c| c.generation == generation)?;
+        let dialect = &self.listeners.get(usize::from(client.listener))?.dialect;
+        let wanted = client.is_open() && (!client.hello || head.seq != 0);
+        (wanted && client.conn.framing() == Framing::Stream).then_some(Outbox { client, dialect })
+    }
+}
+
+impl Outbox<'_> {
+    /// Appends a frame whose body `write` appends. After its error the outbox is as it was; so it is after `Ok(false)`:
+    /// the dialect cannot carry the numbers or the size.
+    pub(crate) fn write<E>(
+        self,
+        pool: &mut Pool,
+        head: &Head,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+    ) -> Result<bool, E> {
+        let Outbox { client, dialect } = self;
+        client.out.prime(pool);
+        client.out.append_with(|out| {
+            let start = out.len();
+            let from = start + dialect.data_len(0, Framing::Stream);
+            out.resize(from, 0);
+            let written = write(out);
+            let fits = written.is_ok() && put_head_at(dialect, head, (start, from), out);
+            if !fits {
+                out.truncate(start);
+            }
+            written.map(|()| fits)
+        })
+    }
+}
+
+/// Writes the head of a frame at `place.0`, where room was left before its body at `place.1`.
+fn put_head_at(dialect: &Dialect, head: &Head, place: (usize, usize), out: &mut Vec<u8>) -> bool {
+    let (start, from) = place;
+    let end = out.len();
+    let Some(len) = end.checked_sub(from) else { return false };
+    let numbers = Numbers { route: head.route, seq: head.seq };
+    if dialect.put_data_head(numbers, len, Framing::Stream, out).is_err() {
+        return false;
+    }
+    out.copy_within(end.., start);
+    out.truncate(end);
+    true
 }
 
 impl Shard {
@@ -210,7 +268,7 @@ impl Shard {
         if let Some(lane) = member.and_then(|m| client.lane_to(m)) {
             lane.unanswered = lane.unanswered.saturating_sub(1);
         }
-        if hello && !settle_request(client, head) {
+        if hello && !settle_request(client, &head) {
             gate.counters.stale += 1;
             return;
         }
@@ -222,9 +280,7 @@ impl Shard {
         match answer {
             Ok(body) => {
                 if !self.write_data(g, slot, (head.route, head.seq), body) {
-                    let (len, kind) = (body.len(), Kind::TooLarge);
-                    tracing::error!(route = head.route, len, "an answer does not fit its listener: raise max-body");
-                    self.tell_fault(g, slot, (head.route, head.seq), (kind.code(), kind.text()));
+                    self.unfit_answer(g, slot, &head);
                 }
             }
             Err(body) => self.write_fault(g, slot, head, body),
@@ -232,6 +288,40 @@ impl Shard {
         if head.flags & FLAG_THEN_CLOSE != 0 || self.owes_nothing_more(g, slot) {
             self.close_client(g, slot, Farewell::Normal, None);
         }
+    }
+
+    /// Does what [`Shard::reply_to_client`] does for an answer that was written into the outbox already, or did not fit.
+    pub(crate) fn replied_in_place(&mut self, g: u8, member: Option<u16>, head: &Head, fits: bool) {
+        let Some(gate) = self.gates.get_mut(usize::from(g)) else { return };
+        gate.counters.replies += 1;
+        let (slot, _) = slot_of(head.lane);
+        let Some(client) = gate.clients.get_mut(slot as usize) else { return };
+        let Some(listener) = gate.listeners.get(usize::from(client.listener)) else { return };
+        if let Some(lane) = member.and_then(|m| client.lane_to(m)) {
+            lane.unanswered = lane.unanswered.saturating_sub(1);
+        }
+        if client.hello {
+            settle_request(client, head);
+        }
+        let (full, ended) = (client.out.len() >= listener.settings.outbox, client.ended);
+        if !std::mem::replace(&mut client.dirty, true) {
+            self.dirty.push((g, slot));
+        }
+        if full {
+            self.pause(g, slot);
+        }
+        if !fits {
+            self.unfit_answer(g, slot, head);
+        }
+        if ended && self.owes_nothing_more(g, slot) {
+            self.close_client(g, slot, Farewell::Normal, None);
+        }
+    }
+
+    fn unfit_answer(&mut self, g: u8, slot: u32, head: &Head) {
+        let kind = Kind::TooLarge;
+        tracing::error!(route = head.route, "an answer does not fit its listener: raise max-body");
+        self.tell_fault(g, slot, (head.route, head.seq), (kind.code(), kind.text()));
     }
 
     /// Has the client ended its side and got all its answers?
@@ -410,7 +500,7 @@ impl Shard {
 const SHUTDOWN: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// Takes the request off the list of those that wait; `false` if it waits no more, so that nothing is answered twice.
-fn settle_request(client: &mut Client, head: Head) -> bool {
+fn settle_request(client: &mut Client, head: &Head) -> bool {
     let Some(extras) = &mut client.extras else { return false };
     let at = extras.requests.iter().position(|r| r.seq == head.seq && r.route == head.route);
     match at {

@@ -19,7 +19,7 @@ impl Shard {
     pub(crate) fn frame_to_node(&mut self, n: u8, peer: Peer, head: Head, body: &[u8]) {
         match head.kind {
             FrameKind::Message => {
-                self.message_to_node(n, peer, head, body);
+                self.message_to_node(n, peer, &head, body);
             }
             FrameKind::Open => match Opened::decode(body) {
                 Ok(opened) => self.open_session(n, peer, head, opened),
@@ -145,7 +145,7 @@ impl Shard {
     }
 
     /// Hands a message to its session: handled at once if nothing stands before it, else queued.
-    pub(crate) fn message_to_node(&mut self, n: u8, peer: Peer, head: Head, body: &[u8]) -> Handled {
+    pub(crate) fn message_to_node(&mut self, n: u8, peer: Peer, head: &Head, body: &[u8]) -> Handled {
         let Some(node) = self.nodes.get_mut(usize::from(n)) else { return Handled::Done };
         let Some(slot) = node.find(peer, head.lane) else {
             node.stale += 1;
@@ -153,13 +153,16 @@ impl Shard {
         };
         let Some(session) = node.sessions.get_mut(slot as usize) else { return Handled::Done };
         if session.busy != Busy::No || !session.mailbox.is_empty() || node.serial_busy {
-            session.mailbox.push_message(head, body);
+            session.mailbox.push_message(*head, body);
             if session.busy == Busy::No {
                 self.list(n, slot);
             }
             return Handled::Queued;
         }
-        self.run_message(n, slot, (head, matches!(peer, Peer::Link(_))), body)
+        match peer {
+            Peer::Here(g) => self.run_here(n, (slot, g), head, body),
+            Peer::Link(_) => self.run_message(n, slot, (*head, true), body),
+        }
     }
 
     /// Pushes and late answers of handles.

@@ -24,7 +24,8 @@ use crate::{
     session::Session,
     shard::{
         driver::{Shard, TimerEvent},
-        ready::Token,
+        ready::{Ready, Token},
+        watchdog::Pulse,
     },
 };
 
@@ -149,12 +150,61 @@ impl Shard {
         let (head, charged) = message;
         let begun = self.now();
         let Some(node) = self.nodes.get_mut(usize::from(n)) else { return Handled::Done };
-        let table = &node.shared.table;
-        let Some(place) = table.find(RouteId(head.route)).or(table.fallback()) else {
+        let Some(place) = node.place_of(head.route) else {
             return self.no_route(n, slot, (head, charged), body.len() as u32);
         };
         let work = Work { session: Some(slot), head, len: body.len() as u32, charged, place, event: false, begun };
         self.start(n, &work, body, None)
+    }
+
+    /// The same for a client of this shard, whose lane is not charged. Its answer is encoded where it is sent from, in the
+    /// client's outbox, if it is ready at once and the handler pushed nothing that must go before it.
+    pub(crate) fn run_here(&mut self, n: u8, at: (u32, u8), head: &Head, body: &[u8]) -> Handled {
+        let ((slot, g), begun) = (at, self.now());
+        let Shard { gates, nodes, pool, pulse, inbox, ready, .. } = self;
+        let Some(node) = nodes.get_mut(usize::from(n)) else { return Handled::Done };
+        let Some(place) = node.place_of(head.route) else {
+            return self.no_route(n, slot, (*head, false), body.len() as u32);
+        };
+        let len = body.len() as u32;
+        let work = Work { session: Some(slot), head: *head, len, charged: false, place, event: false, begun };
+        let Some(outbox) = gates.get_mut(usize::from(g)).and_then(|gate| gate.outbox_for(head)) else {
+            return self.start(n, &work, body, None);
+        };
+        let task = node.next_task(ready);
+        let written = outbox.write(pool, head, |out| {
+            let from = out.len();
+            let started = node.call_guarded(pulse, task, (&work, body), out);
+            if matches!(started, Ok(Start::Done(Answer::Reply))) && !inbox.is_filled() {
+                return Ok(());
+            }
+            node.out.clear();
+            node.out.extend_from_slice(out.get(from..).unwrap_or_default());
+            Err(started)
+        });
+        match written {
+            Ok(fits) => self.answered_here(n, g, &work, fits),
+            Err(started) => {
+                let out = std::mem::take(&mut node.out);
+                self.started(n, &work, started, (out, None))
+            }
+        }
+    }
+
+    /// Counts a message whose answer stands in its client's outbox.
+    fn answered_here(&mut self, n: u8, g: u8, work: &Work, fits: bool) -> Handled {
+        let Some(node) = self.nodes.get_mut(usize::from(n)) else { return Handled::Done };
+        if let Some(counters) = node.counters.get_mut(work.place) {
+            counters.handled += 1;
+            counters.time.record_none();
+        }
+        let others_wait = !node.serial_waiting.is_empty() || !node.serial_topics.is_empty();
+        let member = node.member_at(g);
+        self.replied_in_place(g, member, &work.head, fits);
+        if others_wait {
+            self.next_serial(n);
+        }
+        Handled::Done
     }
 
     /// The gate's view of the table was older than ours.
@@ -175,17 +225,25 @@ impl Shard {
     /// Starts a handler. What ends at once is settled before this returns.
     pub(crate) fn start(&mut self, n: u8, work: &Work, body: &[u8], done: Option<oneshot::Sender<()>>) -> Handled {
         let Some(node) = self.nodes.get_mut(usize::from(n)) else { return Handled::Done };
-        let task = node.tasks.vacant_key();
-        if node.wakers.len() <= task {
-            let waker = self.ready.waker(Token::Task(n, task as u32));
-            node.wakers.push(waker);
-        }
+        let task = node.next_task(&self.ready);
         let mut out = std::mem::take(&mut node.out);
         out.clear();
-        mark_busy(node, work, Busy::Here);
-        let running = self.pulse.enter(work.head.route);
-        let started = catch_unwind(AssertUnwindSafe(|| node.call(task, work, body, &mut out)));
-        drop(running);
+        let started = node.call_guarded(&self.pulse, task, (work, body), &mut out);
+        self.started(n, work, started, (out, done))
+    }
+
+    /// Goes on after the first part of a handler, which has written to `rest.0`; that buffer is kept for the next one.
+    fn started(
+        &mut self,
+        n: u8,
+        work: &Work,
+        started: Started,
+        rest: (Vec<u8>, Option<oneshot::Sender<()>>),
+    ) -> Handled {
+        let (out, done) = rest;
+        if let Some(node) = self.nodes.get_mut(usize::from(n)) {
+            mark_busy(node, work, Busy::Here);
+        }
         let handled = match started {
             Ok(Start::Done(answer)) => match self.settle_work(n, work, answer, &out) {
                 true => Handled::Done,
@@ -438,7 +496,32 @@ impl Shard {
     }
 }
 
+/// How the first part of a handler ended: it may have panicked.
+type Started = std::thread::Result<Start>;
+
 impl NodeShard {
+    /// The place of a route's handler, or of the fallback.
+    fn place_of(&self, route: i32) -> Option<usize> {
+        let table = &self.shared.table;
+        table.find(RouteId(route)).or(table.fallback())
+    }
+
+    /// Where the next task will stand; it has a waker already.
+    fn next_task(&mut self, ready: &Arc<Ready>) -> usize {
+        let task = self.tasks.vacant_key();
+        if self.wakers.len() <= task {
+            self.wakers.push(ready.waker(Token::Task(self.index, task as u32)));
+        }
+        task
+    }
+
+    /// Calls a handler under the eyes of the watchdog; its panic ends here.
+    fn call_guarded(&mut self, pulse: &Pulse, task: usize, call: (&Work, &[u8]), out: &mut Vec<u8>) -> Started {
+        let (work, body) = call;
+        let _running = pulse.enter(work.head.route);
+        catch_unwind(AssertUnwindSafe(|| self.call(task, work, body, out)))
+    }
+
     /// Calls a handler with everything borrowed from the shard.
     fn call(&mut self, task: usize, work: &Work, body: &[u8], out: &mut Vec<u8>) -> Start {
         let Some(handler) = self.handlers.get_mut(work.place) else { return Start::Done(Answer::Nothing) };

@@ -59,6 +59,8 @@ pub(crate) struct Shard {
     pub(crate) obeying: bool,
     epoch: Instant,
     now: Instant,
+    /// `now` as [`Shard::millis`] gives it.
+    millis: u32,
     sweep: Duration,
     tokens: Vec<Token>,
     commands: Commands,
@@ -109,6 +111,7 @@ impl Shard {
             obeying: false,
             epoch: now,
             now,
+            millis: 1,
             sweep: setup.sweep,
             tokens: Vec::new(),
             commands: Commands::default(),
@@ -125,11 +128,12 @@ impl Shard {
     /// The turn's time in milliseconds since the shard began; 0 is never returned, so it can mean "not set". Wraps after
     /// 49 days: compare with `wrapping_sub`.
     pub(crate) fn millis(&self) -> u32 {
-        ((self.now - self.epoch).as_millis() as u32).max(1)
+        self.millis
     }
 
     fn turn(&mut self, cx: &mut Context<'_>) {
         self.now = Instant::now();
+        self.millis = ((self.now - self.epoch).as_millis() as u32).max(1);
         self.counters.turns += 1;
         let mut tokens = std::mem::take(&mut self.tokens);
         self.ready.take(&mut tokens);
