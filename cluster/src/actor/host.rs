@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use due_core::{RouteDef, RouteId, Uid, locate::Subject};
+use due_core::{Kind, RouteDef, RouteId, Uid, locate::Subject};
 use tokio::sync::watch;
 
 use super::{
@@ -27,7 +27,7 @@ use crate::{
     cluster::Cluster,
     fault::Fault,
     session::{NodeSelf, Session},
-    shard::inbox::Inbox,
+    shard::{driver::Shard, inbox::Inbox},
 };
 
 /// What all kinds of a node have in common.
@@ -102,7 +102,7 @@ impl<A: Actor> Host<A> {
         }
         if self.open.is_none() {
             return Err(Refused::new(
-                due_core::Kind::Gone,
+                Kind::Gone,
                 format!("no {} of this key is open, and nothing says how to open one", A::KIND),
             ));
         }
@@ -118,7 +118,7 @@ impl<A: Actor> Host<A> {
     ) -> Result<Arc<Mailbox<A>>, Refused> {
         match self.begin(key.to_string().into(), key, cluster, Birth::Given(actor))? {
             (mailbox, true) => Ok(mailbox),
-            (..) => Err(Refused::new(due_core::Kind::Duplicate, format!("there is a {} of this key", A::KIND))),
+            (..) => Err(Refused::new(Kind::Duplicate, format!("there is a {} of this key", A::KIND))),
         }
     }
 
@@ -133,7 +133,7 @@ impl<A: Actor> Host<A> {
         Subject::actor(A::KIND, Arc::clone(&name)).check()?;
         let mut live = self.live();
         if self.common.draining.load(Ordering::Acquire) {
-            return Err(Refused::new(due_core::Kind::Draining, "the node is stopping"));
+            return Err(Refused::new(Kind::Draining, "the node is stopping"));
         }
         let before = match live.get(&name) {
             Some(mailbox) if mailbox.is_open() => return Ok((Arc::clone(mailbox), false)),
@@ -143,23 +143,24 @@ impl<A: Actor> Host<A> {
         let mailbox = Mailbox::new(Arc::clone(&name), key.clone(), Arc::clone(self), cluster.clone());
         live.insert(name, Arc::clone(&mailbox));
         drop(live);
-        self.launch(life::live(life::Guard::new(Arc::clone(&mailbox)), birth, before), &mailbox);
-        Ok((mailbox, true))
+        match self.launch(life::live(life::Guard::new(Arc::clone(&mailbox)), birth, before), &mailbox) {
+            true => Ok((mailbox, true)),
+            false => Err(Refused::new(Kind::Unavailable, "the node has ended")),
+        }
     }
 
-    /// Runs an actor's task on the shard that its key falls to. Where there is none any more the task is dropped, which
-    /// ends the actor.
-    fn launch(&self, task: impl Future<Output = ()> + Send + 'static, mailbox: &Mailbox<A>) {
-        let Some(place) = self.common.place.get() else { return };
+    /// Runs an actor's task on the shard that its key falls to. `false` where there is none any more: the task is dropped,
+    /// which ends the actor.
+    fn launch(&self, task: impl Future<Output = ()> + Send + 'static, mailbox: &Mailbox<A>) -> bool {
+        let Some(place) = self.common.place.get() else { return false };
         let mut hash = DefaultHasher::new();
         (A::KIND, &mailbox.name).hash(&mut hash);
         let at = hash.finish() % (place.shards.len().max(1) as u64);
-        if let Some(inbox) = place.shards.get(at as usize) {
-            inbox.run(move |shard| {
-                while shard.actors.try_join_next().is_some() {}
-                shard.actors.spawn(task);
-            });
-        }
+        let start = move |shard: &mut Shard| {
+            while shard.actors.try_join_next().is_some() {}
+            shard.actors.spawn(task);
+        };
+        place.shards.get(at as usize).is_some_and(|inbox| inbox.run(start))
     }
 
     /// Takes a letter made anew for each try, and opens the actor where an ending one gave it back.

@@ -325,6 +325,21 @@ async fn what_stands_in_a_mailbox_is_handled_before_the_application_stops() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_node_that_died_opens_nothing_and_takes_its_actors_with_it() {
+    let log = Log::default();
+    let world = world!(Steady, log);
+    let [a, b] = ["a", "b"].map(|key| world.cluster().actor::<Steady>(&key.to_owned()));
+    let life = a.with(|_, cx| cx.addr()).await.unwrap();
+    world.running.kill().await;
+    life.ended().await;
+    for addr in [&a, &b] {
+        assert_eq!(addr.call(ADD, &1).await.unwrap_err().code(), Kind::Unavailable.into());
+    }
+    assert_eq!(life.call(ADD, &1).await.unwrap_err().code(), Kind::Gone.into());
+    assert_eq!(taken(&log), ["a started"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn there_is_one_owner_among_two_nodes() {
     let log = Log::default();
     let node = |id: &str| {

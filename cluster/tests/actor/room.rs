@@ -168,10 +168,13 @@ async fn a_user_who_comes_back_is_still_in_the_room() {
 #[tokio::test(start_paused = true)]
 async fn another_user_on_the_same_connection_is_not_in_the_room_of_the_first() {
     let world = world().await;
+    world.user(2).await.call(ENTER, &8).await.unwrap();
     let mut player = world.user(1).await;
     player.call(ENTER, &7).await.unwrap();
     player.call(LOGOUT, &()).await.unwrap();
     player.call(LOGIN, &2).await.unwrap();
+    assert_eq!(player.call(WHERE, &()).await, Ok(8));
+    player.call(LOGIN, &3).await.unwrap();
     assert_eq!(player.call(WHERE, &()).await, Err(Kind::NotBound.code()));
     player.call(LOGIN, &1).await.unwrap();
     assert_eq!(player.call(WHERE, &()).await, Ok(7));
