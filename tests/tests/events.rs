@@ -127,3 +127,36 @@ async fn a_login_is_an_event_and_the_end_names_the_user() {
         assert_eq!(seen, ["Connected nobody", "Bound ann", "Disconnected ann"], "{place:?}");
     }
 }
+
+const LEAVE: Notify<String> = Notify::new(31, "leave");
+
+/// Ends its own session in one of the ways there are.
+fn leave(me: Session, Msg(how): Msg<String>) -> Result<(), Fault> {
+    match how.as_str() {
+        "close" => me.close(),
+        "now" => me.close_now(),
+        "kick" => me.kick(wire::TAKEN),
+        _ => me.push_then_close(wire::NEWS, &"bye".into())?,
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+// P1, conformance 49, 50
+async fn a_session_that_its_own_handler_ends_has_its_last_event() {
+    for place in PLACES {
+        let log = Log::default();
+        let routes = logged(&log).merge(wire::routes().route(LEAVE, leave));
+        let running = wire::start(place, &["tcp://127.0.0.1:0"], routes).await;
+        for (n, how) in ["close", "now", "kick", "push"].into_iter().enumerate() {
+            let mut client = Client::tcp(&running).await;
+            client.silence().await;
+            client.data(31, 0, format!("\"{how}\"").as_bytes()).await;
+            client.rest().await;
+            drop(client);
+            connections(&running, 0).await;
+            ended(&log, n + 1).await;
+        }
+        until("the node forgets them", || async { running.snapshot().await.sessions.values().all(|n| *n == 0) }).await;
+    }
+}

@@ -159,10 +159,13 @@ impl Shard {
             }
             return Handled::Queued;
         }
-        match peer {
+        let handled = match peer {
             Peer::Here(g) => self.run_here(n, (slot, g), head, body),
             Peer::Link(_) => self.run_message(n, slot, (*head, true), body),
-        }
+        };
+        // What its handler asked for may have come back to its own mailbox, such as the end of the session.
+        self.list(n, slot);
+        handled
     }
 
     /// Pushes and late answers of handles.

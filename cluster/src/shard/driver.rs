@@ -168,6 +168,9 @@ impl Shard {
             }
             self.obey();
         }
+        if !self.runnable.is_empty() {
+            self.wake_soon();
+        }
     }
 
     /// Carries out what stands in the inbox. Also called between a handler and its answer, so that its pushes come first;
