@@ -16,7 +16,7 @@ use due_core::{
     transport::{Dialer, Transport},
 };
 use tokio::{
-    sync::{oneshot, watch},
+    sync::{Notify, oneshot, watch},
     task::JoinHandle,
 };
 
@@ -199,22 +199,31 @@ impl Finder {
     }
 
     /// Follows the locator's feed: a user that logs in elsewhere leaves here.
-    pub(crate) async fn follow_logins(gate: Arc<GateSelf>, index: u8, inbox: Arc<Inbox>) {
+    /// What the feed may have lost is looked for by the healer, who is told of each `gap`.
+    pub(crate) async fn follow_logins(gate: Arc<GateSelf>, index: u8, inbox: Arc<Inbox>, gap: Arc<Notify>) {
+        let mut lost = false;
         loop {
             let mut feed = match gate.locator.watch().await {
                 Ok(feed) => feed,
                 Err(e) => {
                     tracing::warn!(error = %e, "the locator cannot be watched; trying again");
                     tokio::time::sleep(PAUSE.1).await;
+                    lost = true;
                     continue;
                 }
             };
+            if std::mem::take(&mut lost) {
+                gap.notify_one();
+            }
             loop {
                 match feed.next().await {
                     Event::Change(change) => {
                         inbox.run(move |shard| shard.bound_elsewhere(index, &change));
                     }
-                    Event::Gap => tracing::warn!("the locator's feed has a gap"),
+                    Event::Gap => {
+                        tracing::warn!("the locator's feed has a gap; bindings are checked");
+                        gap.notify_one();
+                    }
                 }
             }
         }

@@ -14,7 +14,10 @@ use due_core::{
     registry::{Instance, InstanceKind, Registration, Registry, State},
     transport::{Acceptor, Dialer, Link, Listening, Transport},
 };
-use tokio::{runtime::Handle, sync::oneshot};
+use tokio::{
+    runtime::Handle,
+    sync::{Notify, oneshot},
+};
 
 use super::{
     App, Shards,
@@ -27,6 +30,7 @@ use crate::{
     cluster::{Backends, Cluster, Inner, Reach},
     gate::{
         ListenerSettings,
+        heal::Healer,
         shard::{GateSelf, GateShard, ListenerEnd},
         users::Users,
     },
@@ -395,7 +399,10 @@ async fn find_nodes(
     let _ = tokio::time::timeout(FIRST_VIEW, watch.until(|view| view.members.len() >= own_nodes)).await;
     let (gate, index) = (finder.gate.clone(), finder.index);
     if let Some((_, inbox)) = finder.shards.first() {
-        running.tasks.0.push(tokio::spawn(Finder::follow_logins(gate, index, inbox.clone())));
+        let gap = Arc::new(Notify::new());
+        let healer = Healer { gate: gate.clone(), index, shards: finder.shards.clone(), gap: gap.clone() };
+        running.tasks.0.push(tokio::spawn(Finder::follow_logins(gate, index, inbox.clone(), gap)));
+        running.tasks.0.push(tokio::spawn(healer.run()));
     }
     let (tx, first) = oneshot::channel();
     running.tasks.0.push(tokio::spawn(finder.run(watch, tx)));

@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// How long the locator may take.
-const STORE_LIMIT: Duration = Duration::from_secs(1);
+pub(super) const STORE_LIMIT: Duration = Duration::from_secs(1);
 
 impl Shard {
     /// Takes the user for this session; the last login wins. Answers once the store has decided.
@@ -43,8 +43,15 @@ impl Shard {
         own.users.begin(&uid);
         let (session, lane) = (client.id, lane_of(slot, client.generation));
         let floor = client.user.as_deref().map(|(_, e)| *e).unwrap_or_default();
-        let (inbox, locator) = (self.inbox.clone(), own.locator.clone());
         let claim = Claim { owner: own.owner.clone(), session, floor };
+        self.take_user(g, lane, (uid, claim), to);
+    }
+
+    /// Asks the store for the user; the bind has begun.
+    pub(super) fn take_user(&mut self, g: u8, lane: u64, claimed: (Uid, Claim), to: ReplyTo) {
+        let Some(gate) = self.gates.get(usize::from(g)) else { return };
+        let (inbox, locator) = (self.inbox.clone(), gate.own.locator.clone());
+        let (uid, claim) = claimed;
         self.service.spawn(async move {
             let take = locator.take(Subject::from(uid.clone()), Place::Gate, claim);
             let taken = match tokio::time::timeout(STORE_LIMIT, take).await {
@@ -165,7 +172,7 @@ impl Shard {
     }
 
     /// Closes an older session of a user, on whichever shard it is. One that is another user's by then is left alone.
-    fn kick_seat(&mut self, g: u8, uid: &Uid, seat: Seat) {
+    pub(super) fn kick_seat(&mut self, g: u8, uid: &Uid, seat: Seat) {
         let uid = uid.clone();
         let kick = move |shard: &mut Shard| {
             let found = shard.gates.get_mut(usize::from(g)).and_then(|gate| gate.of_lane(seat.lane));

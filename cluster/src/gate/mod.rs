@@ -4,6 +4,7 @@ mod accept;
 mod binding;
 mod channels;
 pub(crate) mod client;
+pub(crate) mod heal;
 mod inbound;
 pub(crate) mod lost;
 pub(crate) mod members;
