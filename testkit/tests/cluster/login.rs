@@ -117,3 +117,65 @@ async fn a_locator_that_is_down_refuses_logins_and_leaves_sessions_alone() {
     bob.call(LOGIN, &7).await.unwrap();
     assert!(matches!(ann.closed().await, Some(Ended::Kicked(code, _)) if code == relogin()));
 }
+
+// semantics 1: a lost feed is healed by a check, at the latest after one sweep
+#[tokio::test(start_paused = true)]
+async fn two_sessions_that_a_broken_feed_left_alive_become_one() {
+    for notice in [true, false] {
+        let cluster = Play::new().cluster(false).gates(2).start().await;
+        let (ann, bob) = (cluster.client_at("gate-1").await, cluster.client_at("gate-2").await);
+        ann.call(LOGIN, &7).await.unwrap();
+        cluster.locator().break_feeds(true);
+        bob.call(LOGIN, &7).await.unwrap();
+        cluster.settle().await;
+        assert_eq!((ann.ended(), bob.ended()), (None, None), "nobody told gate-1");
+        if notice {
+            cluster.locator().break_feeds(false);
+            cluster.settle().await;
+        } else {
+            cluster.advance(Duration::from_secs(20)).await;
+        }
+        assert!(was_kicked(&ann) && bob.ended().is_none(), "{:?} {:?}", ann.ended(), bob.ended());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_locator_that_lost_everything_learns_it_anew() {
+    let cluster = Play::new().cluster(false).gates(2).start().await;
+    let mut clients = Vec::new();
+    for uid in 1..=50 {
+        let client = cluster.client().await;
+        client.call(LOGIN, &uid).await.unwrap();
+        clients.push(client);
+    }
+    cluster.locator().wipe();
+    cluster.settle().await;
+    let way = cluster.cluster("game-1");
+    for uid in 1..=50 {
+        assert!(way.is_online(&Uid::from(uid)).await.unwrap());
+    }
+    let again = cluster.client_at("gate-1").await;
+    again.call(LOGIN, &2).await.unwrap();
+    cluster.settle().await;
+    assert_eq!(clients.iter().filter(|c| was_kicked(c)).count(), 1);
+    assert!(was_kicked(&clients[1]));
+}
+
+/// A failover gives an epoch twice: two sessions, one number.
+#[tokio::test(start_paused = true)]
+async fn two_sessions_of_one_epoch_become_one() {
+    let cluster = Play::new().cluster(false).gates(2).start().await;
+    let (ann, bob) = (cluster.client_at("gate-1").await, cluster.client_at("gate-2").await);
+    cluster.locator().break_feeds(true);
+    let first = ann.call(LOGIN, &7).await.unwrap();
+    cluster.locator().fail_over(1);
+    let second = bob.call(LOGIN, &7).await.unwrap();
+    assert_eq!(first, second);
+    cluster.locator().break_feeds(false);
+    cluster.advance(Duration::from_secs(40)).await;
+    let alive: Vec<_> = [&ann, &bob].into_iter().filter(|c| c.ended().is_none()).collect();
+    assert_eq!(alive.len(), 1);
+    let holder = cluster.cluster("game-1").gate_of(&Uid::from(7)).await.unwrap().unwrap();
+    assert_eq!(holder.id, alive[0].gate().into());
+    assert_eq!(cluster.cluster("game-1").stat().await.unwrap().users, 1);
+}
