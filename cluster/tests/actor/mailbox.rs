@@ -1,21 +1,20 @@
 //! Order, limits, deadlines.
 
 use std::{
-    num::NonZeroUsize,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
 use due_cluster::{
-    App, Fault, Node, Session, Shards,
+    Fault, Node, Session,
     actor::{Actor, Addr, Cx},
     handler::{Later, Msg, Reply, Routes, State},
 };
 use due_codec::Json;
-use due_core::{Call, Code, Drivers, Kind, Notify, Retry};
+use due_core::{Call, Code, Kind, Notify, Retry};
 use tokio::{sync::Notify as Signal, time::Instant};
 
-use crate::support::{LOGIN, World, login};
+use crate::support::{LOGIN, Player, World, login};
 
 const JOIN: Call<u64, (), Json> = Call::new(1, "join").authorized();
 const HOLD: Call<(), (), Json> = Call::new(2, "hold");
@@ -69,6 +68,10 @@ impl Desk {
 }
 
 async fn world(gate: &Gate) -> World {
+    World::new(node(gate)).await
+}
+
+fn node(gate: &Gate) -> Node {
     let routes = Routes::new()
         .route(LOGIN, login)
         .route(OTHER, |Msg(n): Msg<u32>| n)
@@ -79,7 +82,7 @@ async fn world(gate: &Gate) -> World {
         .actor(SELF, Desk::ask_self)
         .actor(LATER, Desk::later)
         .with_state(gate.clone());
-    World::new(Node::new("game").routes(routes).actors(|_: u64, _| async { Ok(desk()) })).await
+    Node::new("game").routes(routes).actors(|_: u64, _| async { Ok(desk()) })
 }
 
 fn desk() -> Desk {
@@ -264,17 +267,42 @@ async fn an_answer_may_come_after_its_handler() {
     world.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn order_holds_when_session_and_actor_live_on_different_threads() {
+    let world = World::on_threads(node(&Gate::default())).await;
+    let mut players = Vec::new();
+    for uid in 1..=4 {
+        let mut player = world.user(uid).await;
+        player.call(JOIN, &(uid as u64)).await.unwrap();
+        players.push(player);
+    }
+    let play = |mut player: Player| async move {
+        let mut asked = Vec::new();
+        for n in 0..300 {
+            asked.push((n, player.ask(SAY, &n).await));
+        }
+        for (n, seq) in asked {
+            assert_eq!(player.answer::<u32>(seq).await, Ok(n));
+        }
+    };
+    let playing: Vec<_> = players.into_iter().map(|player| tokio::spawn(play(player))).collect();
+    for player in playing {
+        player.await.unwrap();
+    }
+    for key in 1..=4 {
+        let said = world.cluster().actor::<Desk>(&key).with(|desk, _| desk.said.clone()).await.unwrap();
+        assert!(said.iter().copied().eq(0..300), "{said:?}");
+    }
+    world.stop().await;
+}
+
 // The memory of what was said belongs to one task at a time: no lock, no race, whoever calls.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn callers_on_many_threads_meet_one_at_a_time() {
     let seen = Arc::new(Mutex::new(0));
-    let routes = Routes::new().actor(SAY, Desk::say).with_state(());
-    let app = App::new(Drivers::memory())
-        .shards(Shards::Count(NonZeroUsize::new(2).unwrap()))
-        .with(Node::new("game").routes(routes).actors(|_: u64, _| async { Ok(desk()) }));
-    let running = app.start().await.unwrap();
+    let world = World::on_threads(node(&Gate::default())).await;
     let callers = (0..8).map(|_| {
-        let (desk, seen) = (running.cluster().actor::<Desk>(&1), seen.clone());
+        let (desk, seen) = (world.cluster().actor::<Desk>(&1), seen.clone());
         tokio::spawn(async move {
             for n in 0..50 {
                 match desk.call(SAY, &n).await {
@@ -287,7 +315,7 @@ async fn callers_on_many_threads_meet_one_at_a_time() {
     for caller in callers.collect::<Vec<_>>() {
         caller.await.unwrap();
     }
-    let said = running.cluster().actor::<Desk>(&1).with(|desk, _| desk.said.len()).await.unwrap();
+    let said = world.cluster().actor::<Desk>(&1).with(|desk, _| desk.said.len()).await.unwrap();
     assert_eq!(said, *seen.lock().unwrap());
-    running.stop(Duration::from_secs(10)).await.unwrap();
+    world.stop().await;
 }

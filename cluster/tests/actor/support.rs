@@ -1,6 +1,6 @@
 //! A gate and nodes in this process, and clients that speak to them by constants. Clients need no heartbeat.
 
-use std::{collections::VecDeque, future::poll_fn, task::Poll};
+use std::{collections::VecDeque, future::poll_fn, num::NonZeroUsize, task::Poll};
 
 use due_cluster::{App, Cluster, Fault, Gate, Node, Running, Session, Shards, handler::Msg};
 use due_codec::Json;
@@ -34,6 +34,14 @@ pub(crate) struct World {
 impl World {
     pub(crate) async fn new(node: Node) -> Self {
         Self::of(Drivers::memory(), vec![node]).await
+    }
+
+    /// The same on four threads, two for the gate and two for the node.
+    pub(crate) async fn on_threads(node: Node) -> Self {
+        let drivers = Drivers::memory();
+        let app = App::new(drivers.clone()).shards(Shards::Count(NonZeroUsize::new(4).unwrap()));
+        let gate = Gate::new("gate").listen("memory://gate?heartbeat=off");
+        Self { running: app.with(gate).with(node).start().await.unwrap(), drivers }
     }
 
     pub(crate) async fn of(drivers: Drivers, nodes: Vec<Node>) -> Self {
