@@ -275,7 +275,14 @@ async fn ten_seconds_without_credit_end_an_old_client_and_are_told_to_others() {
             break;
         }
     }
-    client.silence().await;
+    // Its lane has credit again when the handlers have ended.
+    for seq in 1000.. {
+        client.data(ECHO_ID, seq, b"\"again\"").await;
+        match client.next().await {
+            Some(Got::Data { .. }) => break,
+            overloaded => assert_eq!(overloaded, Some(Got::failure(ECHO_ID, seq as u32, Kind::Overloaded))),
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
