@@ -1,6 +1,7 @@
 //! What a cluster of several processes promises, played in one test process under paused time.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may")]
 
+mod chaos;
 mod events;
 mod flow;
 mod harness;

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, Weak,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -46,6 +46,7 @@ struct Inner {
     gate: Semaphore,
     log: Mutex<Vec<Line>>,
     starts: AtomicU64,
+    lives: Mutex<Vec<(u64, Weak<()>)>>,
 }
 
 /// One line of the log.
@@ -58,7 +59,12 @@ pub(crate) struct Line {
 
 impl Play {
     pub(crate) fn new() -> Self {
-        Self(Arc::new(Inner { gate: Semaphore::new(0), log: Mutex::default(), starts: AtomicU64::new(0) }))
+        Self(Arc::new(Inner {
+            gate: Semaphore::new(0),
+            log: Mutex::default(),
+            starts: AtomicU64::new(0),
+            lives: Mutex::default(),
+        }))
     }
 
     /// Lets so many held handlers go on.
@@ -68,6 +74,12 @@ impl Play {
 
     pub(crate) fn log(&self) -> Vec<Line> {
         self.0.log.lock().unwrap().clone()
+    }
+
+    /// The processes whose handlers still exist.
+    pub(crate) fn alive(&self) -> Vec<u64> {
+        let lives = self.0.lives.lock().unwrap();
+        lives.iter().filter(|(_, life)| life.strong_count() > 0).map(|(number, _)| *number).collect()
     }
 
     /// What each session wrote, in order.
@@ -82,7 +94,9 @@ impl Play {
     /// The application; `events`: its nodes log what happens to sessions.
     pub(crate) fn app(&self, events: bool) -> App {
         // The first call describes the application, the others are the processes in order.
-        let here = Here { play: self.clone(), number: self.0.starts.fetch_add(1, Ordering::Relaxed) };
+        let (number, life) = (self.0.starts.fetch_add(1, Ordering::Relaxed), Arc::new(()));
+        self.0.lives.lock().unwrap().push((number, Arc::downgrade(&life)));
+        let here = Here { play: self.clone(), number, _life: life };
         let routes = if events { routes().merge(watching()) } else { routes() };
         App::new(Drivers::memory()).with(Gate::new("gate")).with(Node::new("game").routes(routes.with_state(here)))
     }
@@ -99,6 +113,7 @@ impl Play {
 pub(crate) struct Here {
     play: Play,
     number: u64,
+    _life: Arc<()>,
 }
 
 impl FromRef<Here> for u64 {
