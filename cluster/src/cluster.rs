@@ -6,6 +6,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use bytes::Bytes;
 use due_core::{
     Call, Codec, Error, Kind, Notify, Owner, Push, Result, RouteDef, Topic, Uid,
     bus::EventBus,
@@ -14,7 +15,6 @@ use due_core::{
     locate::{Locator, Subject},
     lock::Lock,
 };
-use bytes::Bytes;
 use futures_util::future::join_all;
 use tokio::sync::oneshot;
 

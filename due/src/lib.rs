@@ -74,6 +74,7 @@ pub mod prelude {
     pub use bytes::Bytes;
     #[cfg(feature = "http")]
     pub use due_cluster::Http;
+    pub use due_cluster::actor::{Actor, Addr, Cx, OnPanic, TimerId};
     pub use due_cluster::{
         Admission, App, Arrival, Cluster, Dispatch, Fault, Gate, Node, Order, Refusal, Running, Sent, Session, Shards,
         To,

@@ -216,7 +216,7 @@ impl Running {
 
 /// Does a handler run, or a message or an answer wait?
 fn has_work(session: &NodeSession) -> bool {
-    session.busy != Busy::No || !session.mailbox.is_empty() || session.late > 0
+    session.busy != Busy::No || !session.mailbox.is_empty() || !session.late.is_empty()
 }
 
 impl Shard {

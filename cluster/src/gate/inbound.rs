@@ -421,7 +421,14 @@ impl Shard {
             }
             Up::Link(link) => {
                 let head = Head { lane: 0, corr: head.lane, ..head };
-                self.link_send(link, head, Part::Copy(body)).is_ok()
+                match self.link_send(link, head, Part::Copy(body)) {
+                    Ok(()) => true,
+                    Err(Refused::Full) => {
+                        self.link_owe(link, head, body);
+                        true
+                    }
+                    Err(Refused::Gone) => false,
+                }
             }
             Up::Gone => false,
         }

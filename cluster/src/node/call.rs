@@ -3,7 +3,6 @@
 //! The handler runs in the caller's task; it shares nothing with the shards but what its state shares.
 
 use std::{
-
     panic::AssertUnwindSafe,
     sync::{Arc, Mutex, PoisonError},
     task::Poll,

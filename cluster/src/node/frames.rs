@@ -70,7 +70,7 @@ impl Shard {
             busy: Busy::No,
             hello,
             listed: false,
-            late: 0,
+            late: Vec::new(),
             credit: (0, 0),
         });
         self.queue_events(n, slot, Event::Connected);
@@ -168,16 +168,13 @@ impl Shard {
         handled
     }
 
-    /// Pushes and late answers of handles.
+    /// Pushes of handles.
     pub(crate) fn session_push(&mut self, key: SessionKey, head: Head, body: &[u8]) {
         let Some(node) = self.nodes.get_mut(usize::from(key.node)) else { return };
         let Some(session) = node.of_key(key.slot, key.generation) else {
             node.stale += 1;
             return;
         };
-        if matches!(head.kind, FrameKind::Reply | FrameKind::Error) {
-            session.late = session.late.saturating_sub(1);
-        }
         let peer = session.peer;
         self.send_down(key.node, peer, head, body);
     }

@@ -1,5 +1,6 @@
 //! Nodes: sessions, their mailboxes, and the handlers they run.
 
+mod answer;
 pub(crate) mod call;
 mod frames;
 pub(crate) mod part;

@@ -14,6 +14,7 @@ use due_core::{
 use tokio::sync::oneshot;
 
 use super::{
+    answer::{LateAnswer, MAX_LATE},
     part::Order,
     shard::{Busy, Handled, Item, NodeShard, Task, Work},
 };
@@ -21,7 +22,6 @@ use crate::{
     fault::Fault,
     handler::{Answer, Body, Event, Job, Late, Origin, Promise, Request, Running, Start},
     link::encode_fault,
-    session::Session,
     shard::{
         driver::{Shard, TimerEvent},
         ready::{Ready, Token},
@@ -31,8 +31,6 @@ use crate::{
 
 /// Messages of one session in one turn.
 const ITEMS_A_TURN: usize = 64;
-/// Late answers that one session may owe.
-const MAX_LATE: u32 = 256;
 
 impl Shard {
     /// Goes on with a session until its mailbox is empty, a handler waits, or its turn is over.
@@ -99,15 +97,7 @@ impl Shard {
             }
             Item::Event(place) => {
                 let begun = self.now();
-                let work = Work {
-                    session: Some(slot),
-                    head: Head::default(),
-                    len: 0,
-                    charged: false,
-                    place,
-                    event: true,
-                    begun,
-                };
+                let work = Work { session: Some(slot), ..Work::event(place, begun) };
                 self.start(n, &work, &[], None);
             }
             Item::Bound(uid, epoch) => {
@@ -153,7 +143,8 @@ impl Shard {
         let Some(place) = node.place_of(head.route) else {
             return self.no_route(n, slot, (head, charged), body.len() as u32);
         };
-        let work = Work { session: Some(slot), head, len: body.len() as u32, charged, place, event: false, begun };
+        let (len, id) = (body.len() as u32, node.next_id());
+        let work = Work { id, session: Some(slot), head, len, charged, place, event: false, begun };
         self.start(n, &work, body, None)
     }
 
@@ -166,8 +157,8 @@ impl Shard {
         let Some(place) = node.place_of(head.route) else {
             return self.no_route(n, slot, (*head, false), body.len() as u32);
         };
-        let len = body.len() as u32;
-        let work = Work { session: Some(slot), head: *head, len, charged: false, place, event: false, begun };
+        let (len, id) = (body.len() as u32, node.next_id());
+        let work = Work { id, session: Some(slot), head: *head, len, charged: false, place, event: false, begun };
         let Some(outbox) = gates.get_mut(usize::from(g)).and_then(|gate| gate.outbox_for(head)) else {
             return self.start(n, &work, body, None);
         };
@@ -280,8 +271,7 @@ impl Shard {
     ) -> Option<(u32, u64)> {
         let node = self.nodes.get_mut(usize::from(n))?;
         let limit = node.limit(work.place);
-        node.task_number += 1;
-        let number = node.task_number;
+        let number = node.next_id();
         mark_busy(node, work, Busy::Task);
         let task = node.tasks.vacant_key() as u32;
         let timer = self.timers.add(work.begun + limit, TimerEvent::Deadline(n, task, number));
@@ -381,109 +371,6 @@ impl Shard {
         self.finish(n, &work, Answer::Fault(Code::TIMEOUT.into()), &[]);
     }
 
-    /// A handler has ended. What it pushed goes before its answer; `true` if the answer is out.
-    fn settle_work(&mut self, n: u8, work: &Work, answer: Answer, out: &[u8]) -> bool {
-        if !self.inbox.is_filled() {
-            self.settle(n, work, answer, out);
-            return true;
-        }
-        if !self.obeying {
-            self.obey();
-            self.settle(n, work, answer, out);
-            return true;
-        }
-        // Commands are being obeyed, and later ones must not overtake them: the answer waits in line.
-        let (work, out) = (Work { charged: true, ..*work }, out.to_vec());
-        self.inbox.run(move |shard| {
-            shard.settle(n, &work, answer, &out);
-            shard.go_on(n, &work);
-        });
-        false
-    }
-
-    /// Counts, answers, returns credit.
-    fn settle(&mut self, n: u8, work: &Work, answer: Answer, out: &[u8]) {
-        let now = self.now();
-        let Some(node) = self.nodes.get_mut(usize::from(n)) else { return };
-        if let Some(counters) = node.counters.get_mut(work.place) {
-            counters.handled += 1;
-            counters.faults += u64::from(matches!(answer, Answer::Fault(_)));
-            if work.begun == now {
-                counters.time.record_none();
-            } else {
-                counters.time.record(now.saturating_duration_since(work.begun));
-            }
-        }
-        match (work.session, work.event) {
-            (Some(slot), false) => self.answer_client(n, slot, work, answer, out),
-            _ => log_fault(node, work, &answer),
-        }
-        if let (Some(slot), true, false) = (work.session, work.charged, work.event) {
-            self.return_credit(n, slot, work.len);
-        }
-        if let Some(node) = self.nodes.get_mut(usize::from(n)) {
-            mark_busy(node, work, Busy::No);
-        }
-        self.next_serial(n);
-    }
-
-    /// After a handler that waited: the rest of the session's mailbox.
-    fn go_on(&mut self, n: u8, work: &Work) {
-        if let Some(slot) = work.session {
-            self.run_session(n, slot);
-        }
-    }
-
-    fn next_serial(&mut self, n: u8) {
-        let Some(node) = self.nodes.get_mut(usize::from(n)) else { return };
-        if node.serial_busy {
-            return;
-        }
-        if let Some((place, body, done)) = node.serial_topics.pop_front() {
-            let index = node.index;
-            self.inbox.run(move |shard| shard.topic_event(index, place, &body, done));
-            return;
-        }
-        if let Some(slot) = node.serial_waiting.pop_front() {
-            self.runnable.push((n, slot));
-            self.wake_soon();
-        }
-    }
-
-    fn answer_client(&mut self, n: u8, slot: u32, work: &Work, answer: Answer, out: &[u8]) {
-        let Some(node) = self.nodes.get_mut(usize::from(n)) else { return };
-        let Some(session) = node.sessions.get_mut(slot as usize) else { return };
-        let (peer, hello) = (session.peer, session.hello);
-        let wanted = !hello || work.head.seq != 0;
-        let reply = Head { kind: FrameKind::Reply, flags: 0, ..work.head };
-        match answer {
-            Answer::Reply if wanted => self.send_down(n, peer, reply, out),
-            Answer::Nothing if hello && wanted => self.send_down(n, peer, reply, &[]),
-            Answer::Reply | Answer::Nothing => {}
-            Answer::Later => session.late += 1,
-            Answer::Fault(fault) => self.answer_fault(n, slot, work, &fault),
-        }
-    }
-
-    fn answer_fault(&mut self, n: u8, slot: u32, work: &Work, fault: &Fault) {
-        let Some(node) = self.nodes.get_mut(usize::from(n)) else { return };
-        let Some(session) = node.sessions.get(slot as usize) else { return };
-        let (peer, hello) = (session.peer, session.hello);
-        let mount = node.shared.table.mount(work.place);
-        if let Some(source) = fault.source() {
-            let route = mount.map_or("", |m| m.def().name);
-            tracing::warn!(route, session = %session.session.id(), code = fault.code().number(), cause = %source, "a handler failed");
-        }
-        let mut body = Vec::new();
-        if !hello && mount.is_some_and(|m| m.answer_fault(fault, &mut body)) {
-            return self.send_down(n, peer, Head { kind: FrameKind::Reply, flags: 0, ..work.head }, &body);
-        }
-        if !hello || work.head.seq != 0 {
-            let body = encode_fault(fault.code().number(), fault.text());
-            self.send_down(n, peer, Head { kind: FrameKind::Error, flags: 0, ..work.head }, &body);
-        }
-    }
-
     /// Runs a handler of the event bus; `done` is dropped at its end.
     pub(crate) fn topic_event(&mut self, n: u8, place: usize, body: &Bytes, done: oneshot::Sender<()>) {
         let begun = self.now();
@@ -491,7 +378,7 @@ impl Shard {
         if node.serial_busy {
             return node.serial_topics.push_back((place, body.clone(), done));
         }
-        let work = Work { session: None, head: Head::default(), len: 0, charged: false, place, event: true, begun };
+        let work = Work { session: None, ..Work::event(place, begun) };
         self.start(n, &work, body, Some(done));
     }
 }
@@ -504,6 +391,11 @@ impl NodeShard {
     fn place_of(&self, route: i32) -> Option<usize> {
         let table = &self.shared.table;
         table.find(RouteId(route)).or(table.fallback())
+    }
+
+    fn next_id(&mut self) -> u64 {
+        self.last_id += 1;
+        self.last_id
     }
 
     /// Where the next task will stand; it has a waker already.
@@ -531,8 +423,8 @@ impl NodeShard {
         let session = work.session.and_then(|slot| self.sessions.get(slot as usize));
         let handle = session.map_or(&self.nobody, |s| &s.session);
         let head = work.head;
-        let make = || -> Arc<dyn Promise> { Arc::new(LateAnswer { session: handle.clone(), head }) };
-        let limited = session.is_some_and(|s| s.late < MAX_LATE) && !work.event;
+        let make = || -> Arc<dyn Promise> { Arc::new(LateAnswer::new(handle.clone(), work.id)) };
+        let limited = session.is_some_and(|s| s.late.len() < MAX_LATE) && !work.event;
         let rq = Request {
             session: handle,
             cluster: &self.cluster,
@@ -548,7 +440,7 @@ impl NodeShard {
         handler.start(&rq, &mut Context::from_waker(waker), out)
     }
 
-    fn limit(&self, place: usize) -> std::time::Duration {
+    pub(super) fn limit(&self, place: usize) -> std::time::Duration {
         self.shared.table.mount(place).and_then(|m| m.deadline()).unwrap_or(self.shared.deadline)
     }
 
@@ -563,38 +455,10 @@ const NOWHERE: RouteDef = RouteDef {
     flags: due_core::Flags { stateful: false, authorized: false, internal: false, class: due_core::Class::Must },
 };
 
-fn mark_busy(node: &mut NodeShard, work: &Work, busy: Busy) {
+pub(super) fn mark_busy(node: &mut NodeShard, work: &Work, busy: Busy) {
     node.serial_busy = node.shared.order == Order::Node && busy != Busy::No;
     if let Some(session) = work.session.and_then(|slot| node.sessions.get_mut(slot as usize)) {
         session.busy = busy;
-    }
-}
-
-fn log_fault(node: &NodeShard, work: &Work, answer: &Answer) {
-    if let Answer::Fault(fault) = answer {
-        let name = node.shared.table.mount(work.place).map_or("", |m| m.def().name);
-        tracing::warn!(handler = name, ?fault, "a handler of an event failed");
-    }
-}
-
-/// An answer that comes after its handler returned.
-struct LateAnswer {
-    session: Session,
-    head: Head,
-}
-
-impl Promise for LateAnswer {
-    fn answer(&self, outcome: Result<Bytes, Fault>) {
-        let (kind, body) = match outcome {
-            Ok(body) => (FrameKind::Reply, body),
-            Err(fault) => (FrameKind::Error, encode_fault(fault.code().number(), fault.text()).into()),
-        };
-        let head = Head { kind, flags: 0, ..self.head };
-        let inner = &self.session.0;
-        let _ = inner.home.push(inner.key, head, |out| {
-            out.extend_from_slice(&body);
-            Ok(())
-        });
     }
 }
 

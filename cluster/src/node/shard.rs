@@ -113,7 +113,7 @@ pub(crate) struct NodeSession {
     /// Stands on the list of sessions to go on with.
     pub(crate) listed: bool,
     /// Late answers that are still to come.
-    pub(crate) late: u32,
+    pub(crate) late: Vec<LateEntry>,
     /// Credit that was earned but not sent yet.
     pub(crate) credit: (u32, u32),
 }
@@ -121,6 +121,8 @@ pub(crate) struct NodeSession {
 /// A message or event on its way through a handler.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Work {
+    /// Tells it from all other work of the node shard; 0 for events.
+    pub(crate) id: u64,
     /// Session slot; `None` for a message of the event bus.
     pub(crate) session: Option<u32>,
     pub(crate) head: Head,
@@ -131,6 +133,19 @@ pub(crate) struct Work {
     pub(crate) place: usize,
     pub(crate) event: bool,
     pub(crate) begun: Instant,
+}
+
+impl Work {
+    /// A handler of an event.
+    pub(crate) fn event(place: usize, begun: Instant) -> Self {
+        Self { id: 0, session: None, head: Head::default(), len: 0, charged: false, place, event: true, begun }
+    }
+}
+
+/// An answer that is to come.
+pub(crate) struct LateEntry {
+    pub(crate) work: Work,
+    pub(crate) timer: TimerKey,
 }
 
 /// A handler that waits.
@@ -160,7 +175,7 @@ pub(crate) struct NodeShard {
     pub(crate) member_of: Vec<Option<u16>>,
     pub(crate) tasks: Slab<Task>,
     pub(crate) wakers: Vec<(Waker, Mark)>,
-    pub(crate) task_number: u64,
+    pub(crate) last_id: u64,
     pub(crate) arena: RefCell<BytesMut>,
     pub(crate) out: Vec<u8>,
     pub(crate) body: Vec<u8>,
@@ -194,7 +209,7 @@ impl NodeShard {
             member_of: Vec::new(),
             tasks: Slab::new(),
             wakers: Vec::new(),
-            task_number: 0,
+            last_id: 0,
             arena: RefCell::new(BytesMut::with_capacity(ARENA)),
             out: Vec::new(),
             body: Vec::new(),

@@ -16,7 +16,7 @@ use slab::Slab;
 use tokio::{runtime::Handle, task::coop::unconstrained, time::Instant};
 
 use super::{
-    inbox::{Command, Commands, Inbox},
+    inbox::{Command, Commands, Inbox, SessionKey},
     ready::{Mark, Ready, Token},
     timers::Timers,
     watchdog::Pulse,
@@ -29,6 +29,8 @@ pub(crate) enum TimerEvent {
     Sweep,
     /// A handler's time is over: node, task and its number.
     Deadline(u8, u32, u64),
+    /// An answer that was to come later has not: session and number.
+    Late(SessionKey, u64),
     /// A closing connection's time is over: gate, slot, generation.
     Shutdown(u8, u32, u32),
 }
@@ -210,6 +212,7 @@ impl Shard {
                     self.timers.add(self.now + self.sweep, TimerEvent::Sweep);
                 }
                 TimerEvent::Deadline(node, task, number) => self.task_overdue(node, task, number),
+                TimerEvent::Late(session, id) => self.late_overdue(session, id),
                 TimerEvent::Shutdown(gate, slot, generation) => self.shutdown_overdue(gate, slot, generation),
             }
         }
