@@ -489,3 +489,25 @@ async fn a_serial_node_runs_one_handler_at_a_time_events_of_the_bus_included() {
         assert_eq!(serial.most.load(Ordering::SeqCst), 1, "{place:?}: handlers at once");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+// due-B5, conformance 64, P2
+async fn due_b5_a_reply_that_is_kept_has_a_deadline_too() {
+    for place in PLACES {
+        let limit = Duration::from_millis(100);
+        let late = Routes::new().route(KEEP, keep).route(GIVE, give).route(STUCK, stuck).with_state(Kept::default());
+        let routes = late.merge(routes()).deadline(KEEP, limit).deadline(STUCK, limit);
+        let running = start(place, &[TCP], routes).await;
+        let mut client = Client::hello(&running, "tcp").await;
+        for round in 1..=20 {
+            for route in [id(STUCK), id(KEEP)] {
+                client.data(route, 5, b"\"x\"").await;
+                let timeout = Got::failure(route, 5, Kind::Timeout);
+                assert_eq!(client.next().await, Some(timeout), "{place:?} {round}");
+            }
+            // The answer of the last call comes now, and goes nowhere.
+            assert_eq!(client.ask(id(GIVE), 6, b"").await, b"1");
+            assert_eq!(client.ask(ECHO_ID, 5, b"\"next\"").await, b"\"next\"");
+        }
+    }
+}
