@@ -112,14 +112,13 @@ impl Outbox<'_> {
 /// Writes the head of a frame at `place.0`, where room was left before its body at `place.1`.
 fn put_head_at(dialect: &Dialect, head: &Head, place: (usize, usize), out: &mut Vec<u8>) -> bool {
     let (start, from) = place;
-    let end = out.len();
-    let Some(len) = end.checked_sub(from) else { return false };
+    let Some(len) = out.len().checked_sub(from) else { return false };
     let numbers = Numbers { route: head.route, seq: head.seq };
-    if dialect.put_data_head(numbers, len, Framing::Stream, out).is_err() {
-        return false;
+    let Ok(bytes) = dialect.data_head(numbers, len, Framing::Stream) else { return false };
+    match out.get_mut(start..from) {
+        Some(room) if room.len() == bytes.as_slice().len() => room.copy_from_slice(bytes.as_slice()),
+        _ => return false,
     }
-    out.copy_within(end.., start);
-    out.truncate(end);
     true
 }
 

@@ -175,11 +175,16 @@ impl Order {
     }
 
     #[inline]
-    pub(super) fn put_u32(self, n: u32, out: &mut Vec<u8>) {
-        out.extend_from_slice(&match self {
+    pub(super) fn bytes(self, n: u32) -> [u8; 4] {
+        match self {
             Order::Big => n.to_be_bytes(),
             Order::Little => n.to_le_bytes(),
-        });
+        }
+    }
+
+    #[inline]
+    pub(super) fn put_u32(self, n: u32, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.bytes(n));
     }
 
     #[inline]
@@ -188,18 +193,6 @@ impl Order {
             Order::Big => n.to_be_bytes(),
             Order::Little => n.to_le_bytes(),
         });
-    }
-
-    /// The low `bytes` bytes of a number that is known to fit.
-    #[inline]
-    pub(super) fn put_int(self, n: i32, bytes: u8, out: &mut Vec<u8>) {
-        match (bytes, self) {
-            (0, _) => {}
-            (1, _) => out.push(n as u8),
-            (2, Order::Big) => out.extend_from_slice(&(n as i16).to_be_bytes()),
-            (2, Order::Little) => out.extend_from_slice(&(n as i16).to_le_bytes()),
-            _ => self.put_u32(n.cast_unsigned(), out),
-        }
     }
 }
 

@@ -7,7 +7,7 @@ use due_core::{
     net::Framing,
 };
 
-use super::dialect::{Dialect, HeartbeatTime, fits};
+use super::dialect::{Dialect, HeartbeatTime, Order, fits};
 
 /// What stands before a body.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -60,6 +60,28 @@ impl Dialect {
         self.framed(framing, self.head_len() + body_len)
     }
 
+    /// Everything of a data frame but its body of `body_len` bytes.
+    #[inline]
+    pub fn data_head(&self, head: Head, body_len: usize, framing: Framing) -> Result<HeadBytes, EncodeError> {
+        let set = self.settings();
+        self.check_route(head.route)?;
+        if !fits(head.seq, set.seq_bytes) {
+            return Err(EncodeError::Seq { seq: head.seq, bytes: set.seq_bytes });
+        }
+        if body_len > set.max_body {
+            return Err(EncodeError::Body { len: body_len, max: set.max_body });
+        }
+        let mut bytes = HeadBytes::default();
+        if self.sized(framing) {
+            // Bounded by `max_size`, far below 2^32.
+            bytes.put(set.order.bytes((self.head_len() + body_len) as u32));
+        }
+        bytes.put([0]);
+        bytes.put_int(set.order, head.route, set.route_bytes);
+        bytes.put_int(set.order, head.seq, set.seq_bytes);
+        Ok(bytes)
+    }
+
     /// Appends everything of a data frame but its body, which the caller sends right after: copied, shared, or as it is.
     #[inline]
     pub fn put_data_head(
@@ -69,18 +91,7 @@ impl Dialect {
         framing: Framing,
         out: &mut Vec<u8>,
     ) -> Result<(), EncodeError> {
-        let set = self.settings();
-        self.check_route(head.route)?;
-        if !fits(head.seq, set.seq_bytes) {
-            return Err(EncodeError::Seq { seq: head.seq, bytes: set.seq_bytes });
-        }
-        if body_len > set.max_body {
-            return Err(EncodeError::Body { len: body_len, max: set.max_body });
-        }
-        self.put_size(self.head_len() + body_len, framing, out);
-        out.push(0);
-        set.order.put_int(head.route, set.route_bytes, out);
-        set.order.put_int(head.seq, set.seq_bytes, out);
+        out.extend_from_slice(self.data_head(head, body_len, framing)?.as_slice());
         Ok(())
     }
 
@@ -149,6 +160,41 @@ impl Dialect {
     #[inline]
     fn framed(&self, framing: Framing, len: usize) -> usize {
         if self.sized(framing) { 4 + len } else { len }
+    }
+}
+
+/// What stands before the body of a data frame: at most 13 bytes, put together at once.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct HeadBytes {
+    bytes: [u8; 16],
+    len: usize,
+}
+
+impl HeadBytes {
+    /// The bytes.
+    #[inline]
+    pub fn as_slice(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
+
+    #[inline]
+    fn put<const N: usize>(&mut self, bytes: [u8; N]) {
+        if let Some(room) = self.bytes.get_mut(self.len..self.len + N) {
+            room.copy_from_slice(&bytes);
+            self.len += N;
+        }
+    }
+
+    /// The low `width` bytes of a number that is known to fit.
+    #[inline]
+    fn put_int(&mut self, order: Order, n: i32, width: u8) {
+        match (width, order) {
+            (0, _) => {}
+            (1, _) => self.put([n as u8]),
+            (2, Order::Big) => self.put((n as i16).to_be_bytes()),
+            (2, Order::Little) => self.put((n as i16).to_le_bytes()),
+            _ => self.put(order.bytes(n.cast_unsigned())),
+        }
     }
 }
 

@@ -30,7 +30,7 @@ mod settings;
 pub use assembler::{Assembler, Flow};
 pub use client::{Client, Received};
 pub use dialect::{Dialect, HeartbeatTime, Order, Settings};
-pub use encode::{EncodeError, Head};
+pub use encode::{EncodeError, Head, HeadBytes};
 pub use extension::{Failure, GoAway, Kick, code};
 pub use frame::{Frame, FrameError, HTTP_ANSWER, Peer, Step};
 pub use hello::{Hello, Resume, VERSION, Welcome};
