@@ -110,7 +110,7 @@ impl Outbox<'_> {
 }
 
 /// Writes the head of a frame at `place.0`, where room was left before its body at `place.1`.
-fn put_head_at(dialect: &Dialect, head: &Head, place: (usize, usize), out: &mut Vec<u8>) -> bool {
+fn put_head_at(dialect: &Dialect, head: &Head, place: (usize, usize), out: &mut [u8]) -> bool {
     let (start, from) = place;
     let Some(len) = out.len().checked_sub(from) else { return false };
     let numbers = Numbers { route: head.route, seq: head.seq };
