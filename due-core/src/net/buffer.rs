@@ -81,9 +81,9 @@ pub struct Pool {
 }
 
 impl Pool {
-    const KEEP: usize = 256;
+    const KEEP: usize = 1024;
     const LARGEST: usize = 128 * 1024;
-    const FIRST: usize = 4096;
+    const FIRST: usize = 1024;
 
     /// An empty buffer with some capacity.
     pub fn take(&mut self) -> Vec<u8> {
