@@ -46,6 +46,8 @@ use crate::{
 
 /// How long the first look at the nodes may take.
 const FIRST_VIEW: Duration = Duration::from_secs(10);
+/// The longest pause between two looks at the clients.
+const LONGEST_SWEEP: Duration = Duration::from_secs(1);
 
 pub(crate) async fn start(mut app: App) -> Result<Running> {
     let serial = app.nodes.iter().any(|n| n.order == Order::Node);
@@ -74,7 +76,7 @@ pub(crate) async fn start(mut app: App) -> Result<Running> {
         service: Handle::current(),
         pool: Arc::new(tokio::sync::Semaphore::new(crate::cluster::BLOCKING)),
     }));
-    let shards = run_shards(&app, &layout, &seats, (&gates, &nodes), &cluster)?;
+    let shards = run_shards((app.shards, sweep(&listeners)), &layout, &seats, (&gates, &nodes), &cluster)?;
     let names: Vec<Arc<NodeShared>> = nodes.clone();
     let watchdog = (app.shards != Shards::Inline)
         .then(|| Watchdog::start(seats.iter().map(|s| s.pulse.clone()).collect(), move |id| route_name(&names, id)));
@@ -250,7 +252,7 @@ fn listeners(app: &App, nodes: &[Arc<NodeShared>]) -> Result<Vec<Described>> {
 }
 
 fn run_shards(
-    app: &App,
+    how: (Shards, Duration),
     layout: &Layout,
     seats: &[Seat],
     parts: (&[Arc<GateSelf>], &[Arc<NodeShared>]),
@@ -271,25 +273,22 @@ fn run_shards(
                     NodeShard::new(node.clone(), i as u8, cluster.clone(), nobody)
                 })
                 .collect(),
-            sweep: sweep(app)?,
+            sweep: how.1,
             ready: seat.ready.clone(),
             inbox: seat.inbox.clone(),
             pulse: seat.pulse.clone(),
         };
-        all.push(RunningShard::start(setup, app.shards == Shards::Inline)?);
+        all.push(RunningShard::start(setup, how.0 == Shards::Inline)?);
     }
     Ok(all)
 }
 
 /// Clients are looked at once a second, more often where a listener's times are shorter than that.
-fn sweep(app: &App) -> Result<Duration> {
-    let mut shortest = Duration::from_secs(4);
-    for text in app.gates.iter().flat_map(|g| &g.listen) {
-        let (settings, ..) = ListenerSettings::read(&Url::parse(text)?)?;
-        let times = [settings.heartbeat, settings.authorize, settings.slow_after, settings.open_frame];
-        shortest = times.into_iter().filter(|t| !t.is_zero()).min().unwrap_or(shortest).min(shortest);
-    }
-    Ok((shortest / 4).clamp(Duration::from_millis(10), Duration::from_secs(1)))
+fn sweep(listeners: &[Described]) -> Duration {
+    let times = |s: &ListenerSettings| [s.heartbeat, s.authorize, s.slow_after, s.open_frame];
+    let set = listeners.iter().flat_map(|(_, settings, ..)| times(settings)).filter(|t| !t.is_zero());
+    let shortest = set.min().unwrap_or(LONGEST_SWEEP * 4);
+    (shortest / 4).clamp(Duration::from_millis(10), LONGEST_SWEEP)
 }
 
 fn callees(nodes: &[Arc<NodeShared>], layout: &Layout, seats: &[Seat]) -> Vec<Callee> {

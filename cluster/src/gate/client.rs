@@ -114,7 +114,7 @@ impl Client {
         self.extras.get_or_insert_with(Box::default)
     }
 
-    /// Bytes of pushes that wait beside the outbox count too.
+    /// Bytes in the outbox.
     pub(crate) fn waiting(&self) -> usize {
         self.out.len()
     }
