@@ -1,0 +1,1 @@
+//! Encryption and signatures for due: rsa, ecc.

@@ -1,0 +1,1 @@
+//! Who should hear, for due: buses nats, kafka, redis, rabbitmq.

@@ -1,0 +1,1 @@
+//! Log set-up for programs on due: console, file, json.

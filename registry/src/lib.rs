@@ -1,0 +1,1 @@
+//! Who is alive, for due: registries etcd and consul.

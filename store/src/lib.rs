@@ -1,0 +1,1 @@
+//! Shared state for due: locator, lock and cache on redis, locator on etcd.

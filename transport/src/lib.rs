@@ -1,0 +1,1 @@
+//! Links of due between servers: link, grpc, tarpc.
