@@ -112,7 +112,7 @@ fn forget_idle(topics: &mut HashMap<Arc<str>, Arc<Topic>>) -> bool {
 #[async_trait]
 impl super::Broker for Broker {
     fn capability(&self) -> Capability {
-        Capability { group: true, durable: true, replay: true, receipt: Level::Stored }
+        Capability { group: true, group_order: true, durable: true, replay: true, receipt: Level::Stored }
     }
 
     async fn send(&self, topic: &str, key: Bytes, body: Bytes) -> Result<Confirm> {

@@ -54,6 +54,9 @@ pub trait EventBus: Send + Sync + 'static {
 pub struct Capability {
     /// [`Options::group`].
     pub group: bool,
+    /// Members of a group keep the order of a key while nobody joins or leaves. A broker that deals each event to whoever
+    /// is free cannot promise it.
+    pub group_order: bool,
     /// [`Options::durable`].
     pub durable: bool,
     /// [`Options::from`] other than [`Begin::Now`].
@@ -111,7 +114,8 @@ impl fmt::Display for Position {
 /// How to subscribe.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Options {
-    /// One member of the group gets each event. Order per key only while nobody joins or leaves.
+    /// One member of the group gets each event. Order per key only where [`Capability::group_order`] says so, and only
+    /// while nobody joins or leaves.
     pub group: Option<Arc<str>>,
     /// The broker keeps the position under this name: at least once, each event must be acknowledged
     /// ([`Event::ack`]), what is not comes again and maybe out of order. Subscribers of one name share the events. Only

@@ -44,6 +44,8 @@ pub enum Fault {
     Down,
     /// What is published passes by the subscribers that are not durable; connections break at the next [`Fault::Up`].
     Cut,
+    /// The connections of process b break and come back at the next [`Fault::Up`]; a bus that keeps events may lose none.
+    Break,
     /// Everything works again.
     Up,
     /// So many events of the topic pass by unseen, and nothing tells.
@@ -74,7 +76,7 @@ impl Faults for memory::Broker {
     async fn play(&self, fault: Fault) -> bool {
         match fault {
             Fault::Down => self.down(),
-            Fault::Cut => self.cut(),
+            Fault::Cut | Fault::Break => self.cut(),
             Fault::Up => self.up(),
             Fault::Lose(topic, count) => self.lose(&topic, count),
             Fault::Inject(topic, bytes) => self.inject(&topic, bytes),
@@ -101,7 +103,8 @@ pub const CASES: &[Case<Bench>] = &[
     case!(fanout::the_receipt_is_no_better_than_the_claim),
     case!(fanout::odd_topics_and_large_payloads_are_refused),
     case!(fanout::a_dropped_subscription_disturbs_nobody),
-    case!(groups::one_member_gets_each_event_and_keys_keep_their_order),
+    case!(groups::one_member_gets_each_event),
+    case!(groups::a_group_keeps_the_order_of_a_key),
     case!(groups::groups_and_plain_subscribers_do_not_share),
     case!(groups::who_stays_gets_all_that_comes_after_a_leave),
     case!(kept::what_is_not_acknowledged_comes_again),
@@ -117,6 +120,7 @@ pub const CASES: &[Case<Bench>] = &[
     case!(faults::a_lost_tail_shows_with_the_beacon),
     case!(faults::beacons_are_not_delivered),
     case!(faults::bytes_without_an_envelope_are_skipped),
+    case!(faults::a_broken_connection_loses_nothing_unseen),
     case!(faults::durable_names_lose_nothing_in_a_cut),
 ];
 
