@@ -35,12 +35,21 @@ pub(crate) struct Lane {
     /// Frames and bytes under way: sent, their credit not returned.
     pub(crate) frames: u32,
     pub(crate) bytes: u32,
+    /// Those of them that nobody answers: what is lost if the node dies.
+    pub(crate) notifies: u32,
     /// Requests of this lane that are not answered yet.
     pub(crate) unanswered: u32,
     /// Since when there is no credit, in milliseconds of the shard; 0: there is.
     pub(crate) dry_since: u32,
     /// Without credit for so long that it is not waited for: what comes is refused until there is some.
     pub(crate) starved: bool,
+}
+
+impl Lane {
+    pub(crate) fn new(member: u16, name: u16, sticky: bool) -> Self {
+        let (frames, bytes, notifies, unanswered) = (0, 0, 0, 0);
+        Self { member, name, sticky, frames, bytes, notifies, unanswered, dry_since: 0, starved: false }
+    }
 }
 
 /// A request of a hello client that waits for its one answer.

@@ -16,7 +16,7 @@ use super::{
     shard::GateShard,
 };
 use crate::{
-    link::{FLAG_HELLO, LANE_BYTES, LANE_FRAMES, Opened, lane_of},
+    link::{FLAG_HELLO, FLAG_NOTIFY, LANE_BYTES, LANE_FRAMES, Opened, lane_of},
     node::shard::{Handled, Peer},
     shard::driver::{Shard, free_of_budget},
 };
@@ -266,6 +266,7 @@ impl Shard {
             owed = u32::from(seq != 0);
             flags = FLAG_HELLO;
         }
+        flags |= if owed == 0 { FLAG_NOTIFY } else { 0 };
         let lane = lane_of(slot, client.generation);
         let head = Head { kind: FrameKind::Message, flags, route, seq, lane, ..Head::default() };
         match up {
@@ -304,9 +305,11 @@ impl Shard {
         }
     }
 
+    /// Notes a message that left: `n` answers will come, or with 0 its credit is all that tells of it.
     fn owe(&mut self, g: u8, slot: u32, member: u16, n: u32) {
         if let Some(lane) = self.client(g, slot).and_then(|c| c.lane_to(member)) {
             lane.unanswered += n;
+            lane.notifies += u32::from(n == 0);
         }
     }
 
@@ -387,7 +390,7 @@ impl Shard {
             lane.sticky |= sticky;
             return Some(up);
         }
-        let lane = Lane { member, name, sticky, frames: 0, bytes: 0, unanswered: 0, dry_since: 0, starved: false };
+        let lane = Lane::new(member, name, sticky);
         client.lanes.push(lane);
         let (head, body) = opening(client, slot);
         if self.frame_up(g, up, head, &body) {

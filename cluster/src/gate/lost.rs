@@ -7,7 +7,8 @@ use crate::shard::driver::Shard;
 
 impl Shard {
     /// The link to a node is over. Each request that it had is answered once, as unavailable: it may have been handled.
-    /// Sessions bound to it find that at their next stateful message.
+    /// Of what has no answer the client is told how much was under way. Sessions bound to the node find that at their
+    /// next stateful message.
     pub(crate) fn node_lost(&mut self, g: u8, node: &Owner, member: Option<u16>, link: u32) {
         let Some(gate) = self.gates.get_mut(usize::from(g)) else { return };
         let Some(member) = member else { return };
@@ -26,7 +27,7 @@ impl Shard {
 
     fn lane_lost(&mut self, g: u8, slot: u32, member: u16) {
         let Some(client) = self.client(g, slot) else { return };
-        let owed = client.lane_to(member).map_or(0, |l| l.unanswered);
+        let (owed, notifies) = client.lane_to(member).map_or((0, 0), |l| (l.unanswered, l.notifies));
         client.lanes.retain(|l| l.member != member);
         let mut failed: Vec<Request> = Vec::new();
         if let Some(extras) = &mut client.extras {
@@ -38,9 +39,15 @@ impl Shard {
             let kind = Kind::Unavailable;
             self.tell_fault(g, slot, (request.route, request.seq), (kind.code(), kind.text()));
         }
-        let close = self.untold(g, slot) == Untold::Close;
-        if !hello && owed > 0 && close {
+        if hello && notifies > 0 {
+            let text = format!("{notifies} messages without an answer may not have been handled: their node is gone");
+            self.tell_fault(g, slot, (0, 0), (Kind::Lost.code(), &text));
+        }
+        if !hello && owed + notifies > 0 && self.untold(g, slot) == Untold::Close {
             return self.close_client(g, slot, Farewell::Policy, None);
+        }
+        if self.owes_nothing_more(g, slot) {
+            return self.close_client(g, slot, Farewell::Normal, None);
         }
         self.resume(g, slot);
     }

@@ -14,7 +14,7 @@ use super::{
     shard::GateShard,
 };
 use crate::{
-    link::{FLAG_THEN_CLOSE, GateOrder, LANE_BYTES, LANE_FRAMES, class_of, decode_fault, slot_of},
+    link::{Credit, FLAG_THEN_CLOSE, GateOrder, LANE_BYTES, LANE_FRAMES, class_of, decode_fault, slot_of},
     shard::driver::{Shard, TimerEvent, free_of_budget},
     stat::GateCounters,
 };
@@ -132,7 +132,7 @@ impl Shard {
             }
             FrameKind::Reply => self.reply_to_client(g, member, head, Ok(body)),
             FrameKind::Error => self.reply_to_client(g, member, head, Err(body)),
-            FrameKind::Credit => self.credit(g, member, head.lane, head.corr as u32, head.seq as u32),
+            FrameKind::Credit => self.credit(g, member, head.lane, Credit::of(&head)),
             FrameKind::Order => {
                 let to = match link {
                     Some(link) if head.corr != 0 => ReplyTo::Link { link, corr: head.corr },
@@ -365,12 +365,13 @@ impl Shard {
     }
 
     /// Lane credit comes back: a client that waited for it is read again from half of the window on.
-    pub(crate) fn credit(&mut self, g: u8, member: Option<u16>, lane: u64, frames: u32, bytes: u32) {
+    pub(crate) fn credit(&mut self, g: u8, member: Option<u16>, lane: u64, back: Credit) {
         let Some(gate) = self.gates.get_mut(usize::from(g)) else { return };
         let Some((slot, client)) = gate.of_lane(lane) else { return };
         let Some(flow) = member.and_then(|m| client.lane_to(m)) else { return };
-        flow.frames = flow.frames.saturating_sub(frames);
-        flow.bytes = flow.bytes.saturating_sub(bytes);
+        flow.frames = flow.frames.saturating_sub(back.frames);
+        flow.bytes = flow.bytes.saturating_sub(back.bytes);
+        flow.notifies = flow.notifies.saturating_sub(back.notifies);
         if flow.dry_since != 0 && flow.frames <= LANE_FRAMES / 2 && flow.bytes <= LANE_BYTES / 2 {
             (flow.dry_since, flow.starved) = (0, false);
             self.resume(g, slot);

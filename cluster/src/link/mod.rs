@@ -1,5 +1,7 @@
 //! What gates and nodes say to each other over a link: the bodies behind the frame heads.
 
+use due_core::transport::{FrameKind, Head};
+
 pub(crate) mod end;
 mod order;
 mod table;
@@ -13,6 +15,8 @@ pub(crate) use wire::{Reader, Writer};
 pub(crate) const FLAG_HELLO: u8 = 1;
 /// Flag of a reply or push: close the connection gracefully once it is written.
 pub(crate) const FLAG_THEN_CLOSE: u8 = 2;
+/// Flag of a message: nobody waits for an answer to it.
+pub(crate) const FLAG_NOTIFY: u8 = 4;
 /// Flags of a push: its class, 0 `Must`, 1 `Latest`, 2 `Droppable`, in bits 2 and 3.
 pub(crate) const CLASS_SHIFT: u8 = 2;
 
@@ -20,6 +24,34 @@ pub(crate) const CLASS_SHIFT: u8 = 2;
 pub(crate) const LANE_FRAMES: u32 = 256;
 /// Bytes that may be under way in one lane; at least one largest frame more fits.
 pub(crate) const LANE_BYTES: u32 = 256 * 1024;
+
+/// Lane credit on its way back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Credit {
+    pub(crate) frames: u32,
+    pub(crate) bytes: u32,
+    /// Those of the frames that nobody answered otherwise.
+    pub(crate) notifies: u32,
+}
+
+impl Credit {
+    /// The credit that a frame brings.
+    pub(crate) fn of(head: &Head) -> Self {
+        Self { frames: head.corr as u32, bytes: head.seq as u32, notifies: head.route as u32 }
+    }
+
+    /// The frame that brings it.
+    pub(crate) fn head(self, lane: u64) -> Head {
+        let (frames, bytes, notifies) = (self.frames.into(), self.bytes as i32, self.notifies as i32);
+        Head { kind: FrameKind::Credit, corr: frames, seq: bytes, route: notifies, lane, ..Head::default() }
+    }
+
+    pub(crate) fn add(&mut self, bytes: u32, notify: bool) {
+        self.frames += 1;
+        self.bytes += bytes;
+        self.notifies += u32::from(notify);
+    }
+}
 
 /// The bits of a push's class.
 pub(crate) fn class_bits(class: due_core::Class) -> u8 {

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     fault::Fault,
     handler::{Answer, Promise},
-    link::encode_fault,
+    link::{FLAG_NOTIFY, encode_fault},
     session::Session,
     shard::{
         driver::{Shard, TimerEvent},
@@ -67,7 +67,7 @@ impl Shard {
             _ => log_fault(node, work, &answer),
         }
         if let (Some(slot), true, false) = (work.session, work.charged, work.event) {
-            self.return_credit(n, slot, work.len);
+            self.return_credit(n, slot, work.len, work.head.flags & FLAG_NOTIFY != 0);
         }
         if let Some(node) = self.nodes.get_mut(usize::from(n)) {
             mark_busy(node, work, Busy::No);

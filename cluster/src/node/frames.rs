@@ -9,9 +9,12 @@ use tokio::sync::oneshot;
 use super::shard::{Busy, Handled, Item, Mailbox, NodeSession, Peer};
 use crate::{
     handler::Event,
-    link::{FLAG_HELLO, GateOrder, Opened, Reader, TABLE_ORDER, end::Side},
+    link::{Credit, FLAG_HELLO, GateOrder, Opened, Reader, TABLE_ORDER, end::Side},
     session::{Made, Session},
-    shard::{driver::Shard, inbox::SessionKey},
+    shard::{
+        driver::{Shard, TimerEvent},
+        inbox::SessionKey,
+    },
 };
 
 impl Shard {
@@ -71,7 +74,7 @@ impl Shard {
             hello,
             listed: false,
             late: Vec::new(),
-            credit: (0, 0),
+            credit: Credit::default(),
         });
         self.queue_events(n, slot, Event::Connected);
         self.run_session(n, slot);
@@ -213,18 +216,42 @@ impl Shard {
         }
     }
 
-    /// Credit for a message that is done. Over a link it is gathered, so that it costs one frame for many.
-    pub(crate) fn return_credit(&mut self, n: u8, slot: u32, len: u32) {
+    /// Credit for a message that is done. Over a link it is gathered, so that it costs one frame for many; what tells of
+    /// a message that has no answer does not wait long.
+    pub(crate) fn return_credit(&mut self, n: u8, slot: u32, len: u32, notify: bool) {
+        let now = self.now();
         let Some(node) = self.nodes.get_mut(usize::from(n)) else { return };
         let Some(session) = node.sessions.get_mut(slot as usize) else { return };
-        let (peer, lane) = (session.peer, session.lane);
-        let (frames, bytes) = (session.credit.0 + 1, session.credit.1 + len);
-        let enough = matches!(peer, Peer::Here(_)) || frames >= GATHER_FRAMES || bytes >= GATHER_BYTES;
-        session.credit = if enough { (0, 0) } else { (frames, bytes) };
-        if enough {
-            let head =
-                Head { kind: FrameKind::Credit, corr: frames.into(), seq: bytes as i32, lane, ..Head::default() };
-            self.send_down(n, peer, head, &[]);
+        let news = notify && session.credit.notifies == 0;
+        session.credit.add(len, notify);
+        let (peer, credit) = (session.peer, session.credit);
+        if matches!(peer, Peer::Here(_)) || credit.frames >= GATHER_FRAMES || credit.bytes >= GATHER_BYTES {
+            return self.send_credit(n, slot);
+        }
+        if news {
+            if self.credits.is_empty() {
+                self.timers.add(now + GATHER_TIME, TimerEvent::Credits);
+            }
+            self.credits.push(session.session.0.key);
+        }
+    }
+
+    /// The credit of notifies that was gathered for long enough.
+    pub(crate) fn credits_due(&mut self) {
+        for key in std::mem::take(&mut self.credits) {
+            let node = self.nodes.get_mut(usize::from(key.node));
+            if node.is_some_and(|node| node.of_key(key.slot, key.generation).is_some()) {
+                self.send_credit(key.node, key.slot);
+            }
+        }
+    }
+
+    fn send_credit(&mut self, n: u8, slot: u32) {
+        let Some(node) = self.nodes.get_mut(usize::from(n)) else { return };
+        let Some(session) = node.sessions.get_mut(slot as usize) else { return };
+        let (peer, lane, credit) = (session.peer, session.lane, std::mem::take(&mut session.credit));
+        if credit.frames > 0 {
+            self.send_down(n, peer, credit.head(lane), &[]);
         }
     }
 }
@@ -232,3 +259,5 @@ impl Shard {
 /// Credit is sent when a quarter of the lane's window was used.
 const GATHER_FRAMES: u32 = crate::link::LANE_FRAMES / 4;
 const GATHER_BYTES: u32 = crate::link::LANE_BYTES / 4;
+/// The longest that the credit of a notify is gathered: so long it may count as lost though it was handled.
+const GATHER_TIME: std::time::Duration = std::time::Duration::from_millis(20);

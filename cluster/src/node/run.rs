@@ -21,7 +21,7 @@ use super::{
 use crate::{
     fault::Fault,
     handler::{Answer, Body, Event, Job, Late, Origin, Promise, Request, Running, Start},
-    link::encode_fault,
+    link::{FLAG_NOTIFY, encode_fault},
     shard::{
         driver::{Shard, TimerEvent},
         ready::{Ready, Token},
@@ -208,7 +208,7 @@ impl Shard {
             self.send_down(n, peer, Head { kind: FrameKind::Error, ..head }, &body);
         }
         if charged {
-            self.return_credit(n, slot, len);
+            self.return_credit(n, slot, len, head.flags & FLAG_NOTIFY != 0);
         }
         Handled::Done
     }

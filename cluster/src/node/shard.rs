@@ -11,6 +11,7 @@ use super::part::NodeShared;
 use crate::{
     cluster::Cluster,
     handler::{RouteHandler, Running},
+    link::Credit,
     session::Session,
     shard::{ready::Mark, timers::TimerKey},
     stat::RouteCounters,
@@ -115,7 +116,7 @@ pub(crate) struct NodeSession {
     /// Late answers that are still to come.
     pub(crate) late: Vec<LateEntry>,
     /// Credit that was earned but not sent yet.
-    pub(crate) credit: (u32, u32),
+    pub(crate) credit: Credit,
 }
 
 /// A message or event on its way through a handler.

@@ -31,6 +31,8 @@ pub(crate) enum TimerEvent {
     Deadline(u8, u32, u64),
     /// An answer that was to come later has not: session and number.
     Late(SessionKey, u64),
+    /// Lane credit of notifies goes back.
+    Credits,
     /// A closing connection's time is over: gate, slot, generation.
     Shutdown(u8, u32, u32),
 }
@@ -55,6 +57,8 @@ pub(crate) struct Shard {
     pub(crate) dirty_links: Vec<u32>,
     /// Sessions with queued messages and no running handler, whose turn was over: node and slot.
     pub(crate) runnable: Vec<(u8, u32)>,
+    /// Sessions with gathered credit of notifies; a timer runs as long as there are any.
+    pub(crate) credits: Vec<SessionKey>,
     pub(crate) counters: ShardCounters,
     pub(crate) stopped: bool,
     /// Commands are being carried out.
@@ -108,6 +112,7 @@ impl Shard {
             dirty: Vec::new(),
             dirty_links: Vec::new(),
             runnable: Vec::new(),
+            credits: Vec::new(),
             counters: ShardCounters::default(),
             stopped: false,
             obeying: false,
@@ -212,6 +217,7 @@ impl Shard {
                     self.timers.add(self.now + self.sweep, TimerEvent::Sweep);
                 }
                 TimerEvent::Deadline(node, task, number) => self.task_overdue(node, task, number),
+                TimerEvent::Credits => self.credits_due(),
                 TimerEvent::Late(session, id) => self.late_overdue(session, id),
                 TimerEvent::Shutdown(gate, slot, generation) => self.shutdown_overdue(gate, slot, generation),
             }

@@ -71,7 +71,7 @@ pub enum FrameKind {
     Reply,
     /// An error answer to a message; the body holds code and text.
     Error,
-    /// `corr` messages and `seq` bytes of lane credit come back.
+    /// `corr` messages and `seq` bytes of lane credit come back; `route` of the messages had no answer.
     Credit,
     /// An order to the other side ([`Head::route`] says which); answered under `corr` unless that is 0.
     Order,

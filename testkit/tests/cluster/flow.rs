@@ -85,7 +85,7 @@ async fn requests_behind_a_handler_that_does_not_end_are_answered_after_ten_seco
             other => panic!("{other:?}"),
         }
     }
-    assert_eq!((timeouts, ann.lost()), (56, 1), "a lane takes 256, the rest is refused at the gate");
+    assert_eq!((timeouts, ann.notices().len()), (56, 1), "a lane takes 256, the rest is refused at the gate");
     assert_eq!(ann.ended(), None, "a hello client is read on");
     play.open(1_000);
     cluster.advance(Duration::from_secs(1)).await;

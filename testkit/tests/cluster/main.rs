@@ -6,6 +6,7 @@ mod events;
 mod flow;
 mod harness;
 mod login;
+mod lost;
 mod nodes;
 mod play;
 mod push;

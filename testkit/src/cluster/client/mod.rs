@@ -134,9 +134,9 @@ impl Client {
         self.shared.strays()
     }
 
-    /// Notifies that the server said it did not take.
-    pub fn lost(&self) -> u64 {
-        self.shared.lost()
+    /// Code and text of each error that belongs to no request: notifies that were refused or lost.
+    pub fn notices(&self) -> Vec<(u32, String)> {
+        self.shared.notices()
     }
 }
 

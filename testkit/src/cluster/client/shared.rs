@@ -37,7 +37,7 @@ pub(super) struct State {
     farewell: Option<Ended>,
     ended: Option<Ended>,
     strays: u64,
-    lost: u64,
+    notices: Vec<(u32, String)>,
 }
 
 impl State {
@@ -123,7 +123,7 @@ impl Shared {
                     state.pushes.entry(head.route).or_default().push_back(body.to_vec());
                 }
             }
-            Received::Failure(f) if f.seq == 0 => state.lost += 1,
+            Received::Failure(f) if f.seq == 0 => state.notices.push((f.code, f.text.to_owned())),
             Received::Failure(f) => {
                 state.settle((f.route, f.seq as i32), Err(CallError::Refused(f.code, f.text.to_owned())));
             }
@@ -197,8 +197,8 @@ impl Shared {
         self.state().strays
     }
 
-    pub(super) fn lost(&self) -> u64 {
-        self.state().lost
+    pub(super) fn notices(&self) -> Vec<(u32, String)> {
+        self.state().notices.clone()
     }
 }
 
