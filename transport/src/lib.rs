@@ -3,5 +3,11 @@
 
 #[cfg(feature = "grpc")]
 pub mod grpc;
+#[cfg(feature = "handshake")]
+#[allow(dead_code, reason = "the transports follow")]
+mod handshake;
 #[cfg(any(feature = "grpc", feature = "tarpc"))]
 pub mod mesh;
+#[cfg(feature = "handshake")]
+#[allow(dead_code, reason = "the transports follow")]
+mod settings;
