@@ -12,5 +12,7 @@ pub mod locate;
 pub mod lock;
 pub mod network;
 pub mod registry;
+#[cfg(feature = "servers")]
+pub mod server;
 pub mod suite;
 pub mod transport;
