@@ -1,0 +1,10 @@
+//! Which sources are compiled in.
+
+use due_core::Drivers;
+
+/// Adds each source whose feature is on, under its scheme.
+pub fn install(drivers: &mut Drivers) {
+    #[cfg(feature = "file")]
+    drivers.config.add("file", crate::file::open);
+    let _ = drivers;
+}
