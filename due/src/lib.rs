@@ -34,6 +34,7 @@
 //! | `codec-json` (default) | `Json`: bodies by serde_json |
 //! | `codec-msgpack` | `MsgPack`: bodies by rmp-serde, with field names |
 //! | `codec-protobuf` | `Protobuf`: bodies by prost |
+//! | `config-file` | `file://` config sources, and decoders of json, yaml, toml and xml |
 //! | `network-tcp` (default) | `tcp://` listeners |
 //! | `network-ws` (default) | `ws://` listeners |
 //! | `network-kcp` | `kcp://` listeners |
@@ -54,18 +55,22 @@ pub use due_codec::Json;
 pub use due_codec::MsgPack;
 #[cfg(feature = "codec-protobuf")]
 pub use due_codec::Protobuf;
+#[cfg(feature = "config-file")]
+pub use due_config as config;
 pub use due_core::{self as core, Code, Codec, Drivers, Error, Kind, Result, Retry, Uid, Url};
 pub use due_protocol as protocol;
 
 /// The backends that the features compiled in, and the memory ones.
 pub fn drivers() -> Drivers {
     #[cfg_attr(
-        not(any(feature = "network-tcp", feature = "network-kcp")),
+        not(any(feature = "config-file", feature = "network-tcp", feature = "network-kcp")),
         allow(unused_mut, reason = "no feature adds one")
     )]
     let mut drivers = Drivers::memory();
     #[cfg(any(feature = "network-tcp", feature = "network-ws", feature = "network-kcp"))]
     due_network::install(&mut drivers);
+    #[cfg(feature = "config-file")]
+    due_config::install(&mut drivers);
     drivers
 }
 
