@@ -1,1 +1,21 @@
-//! Who should hear, for due: buses nats, kafka, redis, rabbitmq.
+//! Who should hear, for due: one module and one feature per event bus.
+//!
+//! | feature | scheme | what it is |
+//! |---|---|---|
+//! | `nats` | `nats://` | NATS, plain or with JetStream |
+//!
+//! Each is a [`due_core::bus::Broker`]; [`install`] adds those that are compiled in to a [`due_core::Drivers`].
+//!
+//! ```
+//! let mut drivers = due_core::Drivers::memory();
+//! due_eventbus::install(&mut drivers);
+//! ```
+#![warn(clippy::indexing_slicing)]
+
+mod install;
+#[cfg(feature = "nats")]
+pub mod nats;
+#[cfg(feature = "nats")]
+mod queue;
+
+pub use install::install;

@@ -1,0 +1,10 @@
+//! Which buses are compiled in.
+
+use due_core::Drivers;
+
+/// Adds each event bus whose feature is on, under its scheme.
+pub fn install(drivers: &mut Drivers) {
+    #[cfg(feature = "nats")]
+    drivers.eventbus.add("nats", |url| async move { crate::nats::open(&url).await });
+    let _ = drivers;
+}

@@ -1,0 +1,155 @@
+//! A bus over a network that fails, and the balance of what it delivered.
+#![allow(dead_code, clippy::unwrap_used, clippy::panic, reason = "tests may, and no file uses all of it")]
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use due_core::{
+    Error, Kind, Result, Retry,
+    bus::{Cause, Delivery, Event, EventBus, Gap, Options, Receipt, Subscription},
+};
+use due_testkit::{
+    bus::{Bench, Fault, Faults},
+    server::Proxy,
+};
+use futures_util::future::BoxFuture;
+use tokio::time;
+
+/// Nothing here takes that long: who waits longer has a fault.
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+
+/// Sends bytes as another program could.
+pub(crate) type Inject = Box<dyn Fn(String, Bytes) -> BoxFuture<'static, ()> + Send + Sync>;
+
+/// Two processes, each with its own way to one server.
+pub(crate) struct Network {
+    pub(crate) ways: [Proxy; 2],
+    pub(crate) buses: [Arc<dyn EventBus>; 2],
+    /// A cut loses what is published meanwhile.
+    pub(crate) forgets: bool,
+    pub(crate) inject: Inject,
+}
+
+impl Network {
+    pub(crate) fn bench(self) -> Bench {
+        let [a, b] = self.buses.clone();
+        Bench { a, b, faults: Arc::new(self) }
+    }
+}
+
+#[async_trait]
+impl Faults for Network {
+    async fn play(&self, fault: Fault) -> bool {
+        let ([way_a, way_b], [a, b]) = (&self.ways, &self.buses);
+        match fault {
+            Fault::Down => {
+                way_a.cut();
+                way_b.cut();
+                refused(a).await;
+                refused(b).await;
+            }
+            Fault::Cut if !self.forgets => return false,
+            Fault::Cut | Fault::Break => {
+                way_b.cut();
+                refused(b).await;
+            }
+            Fault::Up => {
+                way_a.mend();
+                way_b.mend();
+                published(a).await;
+                published(b).await;
+            }
+            Fault::Inject(topic, bytes) => (self.inject)(topic, bytes).await,
+            Fault::Lose(..) => return false,
+        }
+        true
+    }
+}
+
+/// Waits until `bus` says that it is down.
+pub(crate) async fn refused(bus: &Arc<dyn EventBus>) {
+    let refused = async {
+        while !matches!(bus.publish("probe", None, Bytes::new()).await, Err(e) if e.kind() == Kind::BusDown) {
+            time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    time::timeout(LIMIT, refused).await.expect("the bus never said that it is down");
+}
+
+/// Waits until `bus` publishes.
+pub(crate) async fn published(bus: &Arc<dyn EventBus>) {
+    let published = async {
+        while bus.publish("probe", None, Bytes::new()).await.is_err() {
+            time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    time::timeout(LIMIT, published).await.expect("the bus never came back");
+}
+
+pub(crate) async fn publish(bus: &Arc<dyn EventBus>, topic: &str, n: u64) -> Result<Receipt> {
+    bus.publish(topic, None, n.to_string().into()).await
+}
+
+pub(crate) async fn subscribe(bus: &Arc<dyn EventBus>, topic: &str, options: Options) -> Subscription {
+    bus.subscribe(topic, options).await.unwrap()
+}
+
+pub(crate) async fn next(sub: &mut Subscription) -> Delivery {
+    time::timeout(LIMIT, sub.next()).await.expect("no delivery").expect("the subscription ended")
+}
+
+pub(crate) async fn event(sub: &mut Subscription) -> Event {
+    match next(sub).await {
+        Delivery::Event(event) => event,
+        Delivery::Gap(gap) => panic!("an event was expected, not {gap:?}"),
+    }
+}
+
+pub(crate) fn number(event: &Event) -> u64 {
+    std::str::from_utf8(&event.payload).unwrap().parse().unwrap()
+}
+
+/// What came until the event with payload `last`.
+pub(crate) async fn until(sub: &mut Subscription, last: u64) -> (Vec<Event>, Vec<Gap>) {
+    let (mut events, mut gaps) = (Vec::new(), Vec::new());
+    loop {
+        match next(sub).await {
+            Delivery::Gap(gap) => gaps.push(gap),
+            Delivery::Event(event) => {
+                let end = number(&event) == last;
+                events.push(event);
+                if end {
+                    return (events, gaps);
+                }
+            }
+        }
+    }
+}
+
+/// proves P13: what one publisher numbered since the event `seen` came or was told as lost, once and in order.
+pub(crate) fn balanced(seen: &Event, events: &[Event], gaps: &[Gap]) {
+    let numbers: Vec<_> = events.iter().map(|e| e.number).collect();
+    assert!(numbers.is_sorted_by(|a, b| a < b), "{numbers:?}");
+    let lost: u64 = gaps.iter().filter_map(|g| g.lost).sum();
+    assert_eq!(seen.number + events.len() as u64 + lost, *numbers.last().unwrap(), "{numbers:?} {gaps:?}");
+}
+
+pub(crate) fn has(gaps: &[Gap], cause: Cause) -> bool {
+    gaps.iter().any(|g| g.cause == cause)
+}
+
+/// An error of opening: its kind, and all of the words in its text.
+pub(crate) fn says(error: &Error, kind: Kind, words: &[&str]) {
+    let text = format!("{error:?}");
+    assert_eq!(error.kind(), kind, "{text}");
+    words.iter().for_each(|word| assert!(text.contains(word), "{word:?} is not in {text:?}"));
+}
+
+/// A publish that did not happen, or may have.
+pub(crate) fn failed(result: &Result<Receipt>) -> bool {
+    matches!(
+        result.as_ref().map_err(|e| (e.kind(), e.retry())),
+        Err((Kind::BusDown | Kind::Full, Retry::Safe) | (Kind::Timeout, Retry::Unknown))
+    )
+}

@@ -1,0 +1,239 @@
+//! NATS does what every event bus does, and what goes wrong is told.
+#![cfg(feature = "nats")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may")]
+
+mod common;
+
+use std::{sync::Arc, time::Duration};
+
+use common::{LIMIT, Network, balanced, event, failed, has, next, publish, published, refused, says, subscribe, until};
+use due_core::{
+    Kind, Result, Retry, Url,
+    bus::{Cause, Delivery, EventBus, Options},
+};
+use due_eventbus::nats;
+use due_testkit::{
+    bus,
+    server::{Direction, Program, Proxy, Server},
+};
+use futures_util::FutureExt;
+use tokio::time;
+
+async fn open(address: &str, query: &str) -> Result<Arc<dyn EventBus>> {
+    nats::open(&Url::parse(&format!("nats://{address}?{query}"))?).await
+}
+
+async fn network(server: &str, query: &str, root: &'static str, forgets: bool) -> Network {
+    let ways = [Proxy::to(server).await, Proxy::to(server).await];
+    let buses = [open(ways[0].address(), query).await.unwrap(), open(ways[1].address(), query).await.unwrap()];
+    let raw = async_nats::connect(server).await.unwrap();
+    let inject = Box::new(move |topic: String, bytes| {
+        let raw = raw.clone();
+        async move {
+            raw.publish(format!("{root}.{topic}"), bytes).await.unwrap();
+            raw.flush().await.unwrap();
+        }
+        .boxed()
+    });
+    Network { ways, buses, forgets, inject }
+}
+
+#[tokio::test]
+async fn core_does_what_every_bus_does() {
+    let Some(server) = Server::shared(Program::Nats).await else { return };
+    let make = || async { network(server.address(), "", "due.bus", true).await.bench() };
+    let report = bus::suite(make).await.unwrap();
+    let skipped: Vec<_> = report.skipped.iter().map(|s| s.0).collect();
+    assert_eq!(
+        skipped,
+        [
+            "a_group_keeps_the_order_of_a_key",
+            "what_is_not_acknowledged_comes_again",
+            "a_durable_name_keeps_its_place",
+            "a_durable_name_is_told_what_was_trimmed",
+            "subscribers_of_a_durable_name_share",
+            "a_replay_begins_where_it_is_told",
+            "a_group_can_replay",
+            "a_jump_in_the_numbers_is_a_gap",
+            "a_lost_tail_shows_with_the_beacon",
+            "durable_names_lose_nothing_in_a_cut",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_receipt_may_be_sent_only() {
+    let Some(server) = Server::shared(Program::Nats).await else { return };
+    let bus = open(server.address(), "receipt=sent&prefix=sent").await.unwrap();
+    let mut sub = subscribe(&bus, "t", Options::default()).await;
+    let receipt = publish(&bus, "t", 1).await.unwrap();
+    assert_eq!(receipt.level(), bus.capability().receipt);
+    assert_eq!(event(&mut sub).await.number, 1);
+}
+
+#[tokio::test]
+async fn topics_with_empty_words_arrive() {
+    let Some(server) = Server::shared(Program::Nats).await else { return };
+    let bus = open(server.address(), "prefix=odd").await.unwrap();
+    for topic in [".", "a..b", ".a", "a.", ":", "_"] {
+        let mut sub = subscribe(&bus, topic, Options::default()).await;
+        publish(&bus, topic, 1).await.unwrap();
+        assert_eq!(event(&mut sub).await.number, 1, "{topic}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_dies_is_told_and_comes_back() {
+    let Some(server) = Server::start(Program::Nats).await else { return };
+    let [a, b] = [open(server.address(), "").await.unwrap(), open(server.address(), "").await.unwrap()];
+    let mut sub = subscribe(&b, "t", Options::default()).await;
+    let mut group = subscribe(&b, "t", Options::default().group("g")).await;
+    publish(&a, "t", 0).await.unwrap();
+    let seen = event(&mut sub).await;
+    event(&mut group).await;
+    server.kill();
+    refused(&a).await;
+    let late = b.subscribe("t", Options::default()).await;
+    assert!(late.is_err_and(|e| e.retry() == Retry::Safe));
+    server.restart().await;
+    published(&a).await;
+    published(&b).await;
+    publish(&a, "t", 1).await.unwrap();
+    let (events, gaps) = until(&mut sub, 1).await;
+    assert!(has(&gaps, Cause::Reconnect), "{gaps:?}");
+    balanced(&seen, &events, &gaps);
+    let (_, gaps) = until(&mut group, 1).await;
+    assert!(has(&gaps, Cause::Reconnect), "{gaps:?}");
+}
+
+/// proves P13, P20
+#[tokio::test]
+async fn a_server_that_stops_for_8_seconds_loses_nothing_unseen() {
+    let Some(server) = Server::start(Program::Nats).await else { return };
+    let [a, b] = [open(server.address(), "timeout=1s").await.unwrap(), open(server.address(), "").await.unwrap()];
+    let mut sub = subscribe(&b, "t", Options::default()).await;
+    publish(&a, "t", 0).await.unwrap();
+    let seen = event(&mut sub).await;
+    server.pause();
+    let stopped = time::Instant::now();
+    let (mut n, mut down) = (0, false);
+    while stopped.elapsed() < Duration::from_secs(8) {
+        n += 1;
+        let result = time::timeout(Duration::from_secs(30), publish(&a, "t", n)).await.expect("a publish never ended");
+        // The first may be answered by a thread that the signal has not reached yet.
+        assert!(failed(&result) || !down, "{n}: {result:?}");
+        down |= failed(&result);
+        time::sleep(Duration::from_millis(100)).await;
+    }
+    server.resume();
+    published(&a).await;
+    published(&b).await;
+    publish(&a, "t", 1000).await.unwrap();
+    let (events, gaps) = until(&mut sub, 1000).await;
+    balanced(&seen, &events, &gaps);
+}
+
+/// proves P13
+#[tokio::test]
+async fn a_publish_without_an_answer_may_have_arrived() {
+    let Some(server) = Server::start(Program::Nats).await else { return };
+    let way = Proxy::to(server.address()).await;
+    let a = open(way.address(), "timeout=500ms").await.unwrap();
+    let b = open(server.address(), "").await.unwrap();
+    let mut sub = subscribe(&b, "t", Options::default()).await;
+    way.swallow(Direction::ToClient);
+    let error = publish(&a, "t", 1).await.unwrap_err();
+    assert_eq!((error.kind(), error.retry()), (Kind::Timeout, Retry::Unknown));
+    assert_eq!(event(&mut sub).await.number, 1, "it did arrive");
+    way.mend();
+    published(&a).await;
+}
+
+#[tokio::test]
+async fn a_slow_network_only_takes_longer() {
+    let Some(server) = Server::start(Program::Nats).await else { return };
+    let way = Proxy::to(server.address()).await;
+    way.delay(Duration::from_millis(100));
+    let bus = open(way.address(), "").await.unwrap();
+    let mut sub = subscribe(&bus, "t", Options::default()).await;
+    let publishes = (0..200).map(|n| publish(&bus, "t", n));
+    let all = time::timeout(LIMIT, futures_util::future::try_join_all(publishes)).await.expect("they share echoes");
+    assert_eq!(all.unwrap().len(), 200);
+    for n in 1..=200 {
+        assert_eq!(event(&mut sub).await.number, n);
+    }
+}
+
+#[tokio::test]
+async fn connections_that_flap_lose_nothing_unseen() {
+    let Some(server) = Server::start(Program::Nats).await else { return };
+    let way = Proxy::to(server.address()).await;
+    let [a, b] = [open(server.address(), "").await.unwrap(), open(way.address(), "").await.unwrap()];
+    let mut sub = subscribe(&b, "t", Options::default()).await;
+    publish(&a, "t", 0).await.unwrap();
+    let seen = event(&mut sub).await;
+    for n in 1..=400 {
+        publish(&a, "t", n).await.unwrap();
+        if n % 40 == 0 {
+            way.close_all();
+        }
+    }
+    // The last break may not have been seen yet.
+    let mut last = 400;
+    loop {
+        published(&b).await;
+        last += 1;
+        publish(&a, "t", last).await.unwrap();
+        if time::timeout(Duration::from_secs(1), async {
+            let (events, gaps) = until(&mut sub, last).await;
+            balanced(&seen, &events, &gaps);
+            assert!(has(&gaps, Cause::Reconnect));
+        })
+        .await
+        .is_ok()
+        {
+            return;
+        }
+        assert!(last < 500, "the subscription never came back");
+    }
+}
+
+#[tokio::test]
+async fn a_full_queue_is_an_overflow_with_its_number_behind() {
+    let Some(server) = Server::start(Program::Nats).await else { return };
+    let bus = open(server.address(), "queue=10").await.unwrap();
+    let mut sub = subscribe(&bus, "t", Options::default()).await;
+    publish(&bus, "t", 0).await.unwrap();
+    let seen = event(&mut sub).await;
+    for n in 1..=100 {
+        publish(&bus, "t", n).await.unwrap();
+    }
+    let Delivery::Gap(gap) = next(&mut sub).await else { panic!("no gap") };
+    assert_eq!((gap.cause, gap.lost), (Cause::Overflow, None));
+    let (events, gaps) = until(&mut sub, 100).await;
+    assert!(events.len() <= 11 && has(&gaps, Cause::Sequence));
+    balanced(&seen, &events, &gaps);
+}
+
+#[tokio::test]
+async fn what_the_server_cannot_take_is_refused_before_it_closes_the_connection() {
+    let Some(server) = Server::start(Program::Nats).await else { return };
+    let bus = open(server.address(), "").await.unwrap();
+    let error = bus.publish("t", None, vec![0; 1024 * 1024].into()).await.unwrap_err();
+    says(&error, Kind::TooLarge, &["max_payload"]);
+    publish(&bus, "t", 1).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_missing_server_and_a_wrong_password_name_url_and_fix() {
+    let error = open("127.0.0.1:9", "connect-timeout=1s").await.err().unwrap();
+    says(&error, Kind::Unavailable, &["nats://127.0.0.1:9", "start one"]);
+    let Some(server) = Server::start_with(Program::Nats, &["--user", "due", "--pass", "right"]).await else { return };
+    for login in ["due:wrong@", "token@", ""] {
+        let error = open(&format!("{login}{}", server.address()), "").await.err().unwrap();
+        says(&error, Kind::Config, &[server.address(), "login", "password"]);
+        assert!(!format!("{error:?}").contains("wrong"));
+    }
+    let bus = open(&format!("due:right@{}", server.address()), "").await.unwrap();
+    publish(&bus, "t", 1).await.unwrap();
+}
