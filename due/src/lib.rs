@@ -35,6 +35,7 @@
 //! | `codec-msgpack` | `MsgPack`: bodies by rmp-serde, with field names |
 //! | `codec-protobuf` | `Protobuf`: bodies by prost |
 //! | `config-file` | `file://` config sources, and decoders of json, yaml, toml and xml |
+//! | `eventbus-nats` | `nats://` event buses: NATS, plain or with JetStream |
 //! | `network-tcp` (default) | `tcp://` listeners |
 //! | `network-ws` (default) | `ws://` listeners |
 //! | `network-kcp` | `kcp://` listeners |
@@ -63,7 +64,12 @@ pub use due_protocol as protocol;
 /// The backends that the features compiled in, and the memory ones.
 pub fn drivers() -> Drivers {
     #[cfg_attr(
-        not(any(feature = "config-file", feature = "network-tcp", feature = "network-kcp")),
+        not(any(
+            feature = "config-file",
+            feature = "eventbus-nats",
+            feature = "network-tcp",
+            feature = "network-kcp"
+        )),
         allow(unused_mut, reason = "no feature adds one")
     )]
     let mut drivers = Drivers::memory();
@@ -71,6 +77,8 @@ pub fn drivers() -> Drivers {
     due_network::install(&mut drivers);
     #[cfg(feature = "config-file")]
     due_config::install(&mut drivers);
+    #[cfg(feature = "eventbus-nats")]
+    due_eventbus::install(&mut drivers);
     drivers
 }
 
