@@ -101,7 +101,7 @@ pub enum To<'a> {
 pub struct Sent {
     /// Stands in the outbox of a connection.
     pub queued: usize,
-    /// Refused or dropped by a full outbox.
+    /// Refused or dropped by a full outbox; with a full link its gate counts once.
     pub full: usize,
     /// Users who are connected nowhere, sessions that are gone.
     pub offline: usize,
@@ -169,7 +169,12 @@ impl Cluster {
         let counts = self.order(&gate, order).await.and_then(|body| Counts::decode(&body));
         counts.unwrap_or_else(|e| {
             tracing::debug!(%gate, error = %e, "a gate did not count a push");
-            Counts { unknown: targets as u32, ..Counts::default() }
+            let targets = targets as u32;
+            match e.kind() {
+                // The link took nothing.
+                Kind::Full => Counts { full: targets, ..Counts::default() },
+                _ => Counts { unknown: targets, ..Counts::default() },
+            }
         })
     }
 

@@ -13,14 +13,14 @@ use std::{
 };
 
 use due_core::{
-    Code, Codec, Epoch, Error, Kind, Owner, Push, Result, SessionId, Uid,
+    Class, Code, Codec, Epoch, Error, Kind, Owner, Push, Result, SessionId, Uid,
     locate::{Claim, Locator, Place, Subject},
     transport::{FrameKind, Head},
 };
 use tokio::sync::oneshot;
 
 use crate::{
-    link::{GateOrder, class_bits},
+    link::{FLAG_THEN_CLOSE, GateOrder, class_bits},
     shard::inbox::{Inbox, SessionKey},
 };
 
@@ -47,6 +47,8 @@ pub(crate) struct Inner {
     pub(crate) attached: Mutex<BTreeMap<&'static str, crate::actor::Attachment>>,
     data: Mutex<HashMap<TypeId, Box<dyn Any + Send + Sync>>>,
     pub(crate) closed: AtomicBool,
+    /// The link towards the gate is full.
+    crowded: Arc<AtomicBool>,
 }
 
 /// The node a session handle belongs to.
@@ -65,6 +67,7 @@ pub(crate) struct Made {
     pub(crate) key: SessionKey,
     pub(crate) home: Arc<Inbox>,
     pub(crate) node: Arc<NodeSelf>,
+    pub(crate) crowded: Arc<AtomicBool>,
 }
 
 impl Session {
@@ -84,6 +87,7 @@ impl Session {
             attached: Mutex::default(),
             data: Mutex::default(),
             closed: AtomicBool::new(false),
+            crowded: made.crowded,
         }))
     }
 
@@ -141,14 +145,15 @@ impl Session {
 
     /// Sends to this client. Never waits: `Ok` means that it stands in this process's bounded queue towards the gate;
     /// pushes of one handler arrive in the order they were made, before its answer. `Full` took nothing, `Gone` says that
-    /// the client has left.
+    /// the client has left. What that queue holds when the link turns out to be full is dropped and counted
+    /// (`NodeCounters::pushes_full`), but of a `Latest` route the newest push waits for room.
     pub fn push<T, C: Codec<T>>(&self, push: Push<T, C>, value: &T) -> Result<()> {
         self.push_with(push, value, 0)
     }
 
     /// Sends, then closes the connection gracefully once it is written.
     pub fn push_then_close<T, C: Codec<T>>(&self, push: Push<T, C>, value: &T) -> Result<()> {
-        self.push_with(push, value, crate::link::FLAG_THEN_CLOSE)
+        self.push_with(push, value, FLAG_THEN_CLOSE)
     }
 
     fn push_with<T, C: Codec<T>>(&self, push: Push<T, C>, value: &T, flags: u8) -> Result<()> {
@@ -156,6 +161,10 @@ impl Session {
             return Err(Kind::Gone.into());
         }
         let def = push.def();
+        let waits = def.flags.class == Class::Latest || flags & FLAG_THEN_CLOSE != 0;
+        if !waits && self.0.crowded.load(Ordering::Relaxed) {
+            return Err(Error::new(Kind::Full, "the link towards the gate is full"));
+        }
         let head = Head {
             kind: FrameKind::Message,
             flags: flags | class_bits(def.flags.class),

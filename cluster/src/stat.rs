@@ -16,6 +16,8 @@ pub struct GateCounters {
     pub slow: u64,
     /// Connections closed because nothing was heard of them.
     pub silent: u64,
+    /// Connections that their clients reset while they were not read.
+    pub broken: u64,
     /// Connections closed for bytes that follow no format.
     pub malformed: u64,
     /// Accept errors that were waited out.
@@ -50,7 +52,7 @@ macro_rules! add_fields {
 
 impl GateCounters {
     pub(crate) fn add(&mut self, o: &GateCounters) {
-        add_fields!(self, o: accepted refused closed slow silent malformed accept_errors bytes_in bytes_out messages
+        add_fields!(self, o: accepted refused closed slow silent broken malformed accept_errors bytes_in bytes_out messages
             heartbeats refusals replies pushes pushes_full pushes_unfit stale pauses);
     }
 }
@@ -126,6 +128,24 @@ impl RouteCounters {
     }
 }
 
+/// What a node's shard has counted beside its routes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct NodeCounters {
+    /// Pushes dropped because the link to their gate was full.
+    pub pushes_full: u64,
+    /// Pushes of `Latest` routes that waited for room on such a link, also those that a newer one replaced.
+    pub pushes_latest: u64,
+    /// Frames and pushes for sessions that had left.
+    pub stale: u64,
+}
+
+impl NodeCounters {
+    pub(crate) fn add(&mut self, o: &NodeCounters) {
+        add_fields!(self, o: pushes_full pushes_latest stale);
+    }
+}
+
 /// What a shard's driver has counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -150,6 +170,8 @@ pub struct Snapshot {
     pub connections: BTreeMap<String, u64>,
     /// By node name and route name.
     pub routes: BTreeMap<(String, String), RouteCounters>,
+    /// By node name.
+    pub nodes: BTreeMap<String, NodeCounters>,
     /// Live sessions by node name.
     pub sessions: BTreeMap<String, u64>,
     /// By shard.
@@ -168,6 +190,9 @@ impl Snapshot {
         }
         for (key, counters) in other.routes {
             self.routes.entry(key).or_default().add(&counters);
+        }
+        for (name, counters) in other.nodes {
+            self.nodes.entry(name).or_default().add(&counters);
         }
         for (name, n) in other.sessions {
             *self.sessions.entry(name).or_default() += n;

@@ -296,7 +296,29 @@ async fn the_end_of_a_client_that_is_not_read_is_noticed() {
         until("the client is paused", || async { counted(&running).await.pauses > 0 }).await;
         client.reset();
         wire::connections(&running, 0).await;
+        assert_eq!(counted(&running).await.broken, 1);
         assert!(bench.done.lock().unwrap().is_empty());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+// P2, P20
+async fn a_client_that_is_not_read_and_has_sent_its_last_gets_its_answers() {
+    for place in PLACES {
+        let bench = Bench::closed();
+        let running = start(place, &[&format!("{TCP}?heartbeat=off")], bench.routes()).await;
+        let mut client = Client::hello(&running, "tcp").await;
+        fill(&mut client, 1).await;
+        until("the client is paused", || async { counted(&running).await.pauses > 0 }).await;
+        client.finish().await;
+        // Some looks at all clients: an end in order is none of a connection.
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        assert_eq!(counted(&running).await.broken, 0);
+        bench.open();
+        for seq in 1..=400 {
+            assert_eq!(client.next().await, Some(Got::data(30, seq, b"")), "{place:?}");
+        }
+        client.closed().await;
     }
 }
 

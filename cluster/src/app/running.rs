@@ -234,6 +234,7 @@ impl Shard {
         for node in &self.nodes {
             let name = node.shared.own.name.clone();
             *all.sessions.entry(name.clone()).or_default() += node.sessions.len() as u64;
+            all.nodes.entry(name.clone()).or_default().add(&node.totals);
             for (mount, counters) in node.shared.table.mounts().iter().zip(&node.counters) {
                 all.routes.insert((name.clone(), mount.def().name.to_owned()), counters.clone());
             }

@@ -44,6 +44,8 @@ use crate::{
     },
 };
 
+/// The longest deadline that gates keep, in milliseconds: some days, far from the end of their clocks.
+const MAX_LIMIT_MS: u128 = 1 << 29;
 /// How long the first look at the nodes may take.
 const FIRST_VIEW: Duration = Duration::from_secs(10);
 /// The longest pause between two looks at the clients.
@@ -154,7 +156,7 @@ fn instance(kind: InstanceKind, owner: &Owner, name: &str) -> Instance {
 pub(crate) type Hooks = (Vec<super::running::Stopping>, Vec<super::running::Stopping>, u32);
 
 fn describe(mut node: Node, backends: &Backends) -> Result<(Arc<NodeShared>, Hooks)> {
-    let doors = node.routes.take_doors();
+    let (doors, limit) = (node.routes.take_doors(), node.deadline);
     let table = node.routes.build().map_err(|e| e.context("node", &node.name))?;
     let routes = table.routes().map(|m| TableRoute {
         id: m.def().id.0,
@@ -163,6 +165,7 @@ fn describe(mut node: Node, backends: &Backends) -> Result<(Arc<NodeShared>, Hoo
         authorized: m.def().flags.authorized,
         internal: m.def().flags.internal,
         answers: m.answers(),
+        limit_ms: m.deadline().unwrap_or(limit).as_millis().min(MAX_LIMIT_MS) as u32,
         kind: doors.iter().find(|door| door.follows(m.def())).map_or("", |door| door.kind()).to_owned(),
     });
     let encoded =
@@ -319,6 +322,7 @@ fn nobody(node: &NodeShared, home: &Arc<Inbox>, index: u8) -> Session {
         key: SessionKey { node: index, slot: u32::MAX, generation: 0 },
         home: home.clone(),
         node: node.own.clone(),
+        crowded: Arc::default(),
     });
     session.0.closed.store(true, std::sync::atomic::Ordering::Release);
     session

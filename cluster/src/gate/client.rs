@@ -39,6 +39,10 @@ pub(crate) struct Lane {
     pub(crate) notifies: u32,
     /// Requests of this lane that are not answered yet.
     pub(crate) unanswered: u32,
+    /// The longest that one of them may take, and when the node must have answered the next of them, in milliseconds;
+    /// each answer gives the next one its time.
+    pub(crate) limit: u32,
+    pub(crate) until: u32,
     /// Since when there is no credit, in milliseconds of the shard; 0: there is.
     pub(crate) dry_since: u32,
     /// Without credit for so long that it is not waited for: what comes is refused until there is some.
@@ -48,9 +52,30 @@ pub(crate) struct Lane {
 impl Lane {
     pub(crate) fn new(member: u16, name: u16, sticky: bool) -> Self {
         let (frames, bytes, notifies, unanswered) = (0, 0, 0, 0);
-        Self { member, name, sticky, frames, bytes, notifies, unanswered, dry_since: 0, starved: false }
+        let (limit, until) = (0, 0);
+        Self { member, name, sticky, frames, bytes, notifies, unanswered, limit, until, dry_since: 0, starved: false }
     }
 }
+
+impl Lane {
+    /// A request is on its way; its answer takes at most `limit`.
+    pub(crate) fn owe(&mut self, limit: u32, now: u32) {
+        self.limit = if self.unanswered == 0 { limit } else { limit.max(self.limit) };
+        if self.unanswered == 0 {
+            self.until = now.wrapping_add(limit + LATE);
+        }
+        self.unanswered += 1;
+    }
+
+    /// One of them was answered.
+    pub(crate) fn answered(&mut self, now: u32) {
+        self.unanswered = self.unanswered.saturating_sub(1);
+        self.until = now.wrapping_add(self.limit + LATE);
+    }
+}
+
+/// How much later than its deadline the node's word on a request may come, in milliseconds.
+pub(crate) const LATE: u32 = 5_000;
 
 /// A request of a hello client that waits for its one answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +83,8 @@ pub(crate) struct Request {
     pub(crate) route: i32,
     pub(crate) seq: i32,
     pub(crate) member: u16,
+    /// When the gate stops waiting for the node's answer, in milliseconds of the shard.
+    pub(crate) until: u32,
 }
 
 /// A binding of the session's user to a node of some name.

@@ -10,7 +10,7 @@ use due_core::{
 use due_protocol::due::{Assembler, Flow, Frame, FrameError, HTTP_ANSWER, code};
 
 use super::{
-    client::{Client, Lane, Request, Stage},
+    client::{Client, LATE, Lane, Request, Stage},
     members::{Dispatch, Members, Up},
     settings::Mechanism,
     shard::GateShard,
@@ -245,6 +245,7 @@ impl Shard {
 
     /// Sends a message into the lane of a node, opening it first; stops reading the client when the lane is full.
     fn forward(&mut self, g: u8, slot: u32, way: Way, numbers: (i32, i32), body: &[u8]) {
+        let now = self.millis();
         let up = match way.open {
             true => way.up,
             false => match self.open_lane(g, slot, way.member, true) {
@@ -257,39 +258,40 @@ impl Shard {
             return self.refuse(g, slot, numbers, Kind::Overloaded);
         }
         let (route, seq) = numbers;
-        let mut owed = u32::from(way.answers);
+        let until = now.wrapping_add(way.limit + LATE);
+        let mut owed = way.answers;
         let mut flags = 0;
         if client.hello {
-            if seq != 0 && !note_request(client, Request { route, seq, member: way.member }) {
+            if seq != 0 && !note_request(client, Request { route, seq, member: way.member, until }) {
                 return self.refuse(g, slot, numbers, Kind::Duplicate);
             }
-            owed = u32::from(seq != 0);
+            owed = seq != 0;
             flags = FLAG_HELLO;
         }
-        flags |= if owed == 0 { FLAG_NOTIFY } else { 0 };
+        flags |= if owed { 0 } else { FLAG_NOTIFY };
         let lane = lane_of(slot, client.generation);
         let head = Head { kind: FrameKind::Message, flags, route, seq, lane, ..Head::default() };
         match up {
             Up::Here(node) => {
-                if let Some(lane) = client.lane_to(way.member) {
-                    lane.unanswered += owed;
+                if owed && let Some(lane) = client.lane_to(way.member) {
+                    lane.owe(way.limit, now);
                 }
                 if self.message_to_node(node, Peer::Here(g), &head, body) == Handled::Queued {
                     self.charge(g, slot, way.member, body.len());
                 }
             }
-            Up::Link(link) => self.forward_over((g, slot), link, (&head, way.member, owed), body),
+            Up::Link(link) => self.forward_over((g, slot), link, (&head, &way), body),
             Up::Gone => {}
         }
     }
 
-    fn forward_over(&mut self, at: (u8, u32), link: u32, message: (&Head, u16, u32), body: &[u8]) {
-        let ((g, slot), (head, member, owed)) = (at, message);
+    fn forward_over(&mut self, at: (u8, u32), link: u32, message: (&Head, &Way), body: &[u8]) {
+        let ((g, slot), (head, way)) = (at, message);
         let numbers = (head.route, head.seq);
         match self.link_send(link, *head, Part::Copy(body)) {
             Ok(()) => {
-                self.owe(g, slot, member, owed);
-                self.charge(g, slot, member, body.len());
+                self.note_sent(g, slot, head, way);
+                self.charge(g, slot, way.member, body.len());
             }
             Err(Refused::Full) => self.hold(g, slot, link, numbers, body),
             Err(Refused::Gone) => {
@@ -305,11 +307,13 @@ impl Shard {
         }
     }
 
-    /// Notes a message that left: `n` answers will come, or with 0 its credit is all that tells of it.
-    fn owe(&mut self, g: u8, slot: u32, member: u16, n: u32) {
-        if let Some(lane) = self.client(g, slot).and_then(|c| c.lane_to(member)) {
-            lane.unanswered += n;
-            lane.notifies += u32::from(n == 0);
+    /// Notes a message that left: an answer will come, or its credit is all that tells of it.
+    fn note_sent(&mut self, g: u8, slot: u32, head: &Head, way: &Way) {
+        let now = self.millis();
+        let Some(lane) = self.client(g, slot).and_then(|c| c.lane_to(way.member)) else { return };
+        match head.flags & FLAG_NOTIFY {
+            0 => lane.owe(way.limit, now),
+            _ => lane.notifies += 1,
         }
     }
 
@@ -446,6 +450,8 @@ struct Way {
     open: bool,
     /// Does a client without hello expect an answer?
     answers: bool,
+    /// How long the handler may take, in milliseconds.
+    limit: u32,
 }
 
 impl GateShard {
@@ -453,7 +459,7 @@ impl GateShard {
     fn choose(&mut self, slot: u32, route: i32) -> Result<Way, Kind> {
         let client = self.clients.get(slot as usize).ok_or(Kind::Gone)?;
         let (_, route) = self.members.route(route).ok_or(Kind::NoRoute)?;
-        let (name, answers) = (route.name, route.answers);
+        let (name, answers, limit) = (route.name, route.answers, route.limit);
         if route.internal {
             return Err(Kind::Forbidden);
         }
@@ -464,23 +470,23 @@ impl GateShard {
             let slots = client.extras.as_ref().map_or(&[][..], |e| &e.slots);
             let member = slots.iter().find(|s| s.name == route.slot).ok_or(Kind::NotBound)?.member;
             let up = reachable(&self.members, member).ok_or(Kind::OwnerLost)?;
-            return Ok(Way { member, up, open: false, answers });
+            return Ok(Way { member, up, open: false, answers, limit });
         }
         let by = self.own.part.dispatch;
         if by == Dispatch::Sticky {
             let mut lanes = client.lanes.iter().filter(|l| l.name == name && l.sticky);
             let works = |l: &Lane| self.members.get(l.member).filter(|m| m.works()).map(|m| (l.member, m.up));
             if let Some((member, up)) = lanes.find_map(works) {
-                return Ok(Way { member, up, open: true, answers });
+                return Ok(Way { member, up, open: true, answers, limit });
             }
         }
         if let Some(member) = self.members.pick(name, by, rand::random()) {
-            return Ok(Way { member, up: Up::Gone, open: false, answers });
+            return Ok(Way { member, up: Up::Gone, open: false, answers, limit });
         }
         // Nobody takes new work: a node that hangs still serves who is there.
         let there = |l: &Lane| reachable(&self.members, l.member).filter(|_| l.name == name).map(|up| (l.member, up));
         let (member, up) = client.lanes.iter().find_map(there).ok_or(Kind::Unavailable)?;
-        Ok(Way { member, up, open: false, answers })
+        Ok(Way { member, up, open: false, answers, limit })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use due_core::{Kind, Owner, net::Farewell};
 
-use super::{client::Request, members::Up, settings::Untold};
+use super::{client::Request, members::Up, settings::Untold, sweep::reached};
 use crate::shard::driver::Shard;
 
 impl Shard {
@@ -50,6 +50,37 @@ impl Shard {
             return self.close_client(g, slot, Farewell::Normal, None);
         }
         self.resume(g, slot);
+    }
+
+    /// Requests whose time is over at the gate too: a hello client is told so, an old one is closed or hears nothing.
+    /// An answer that comes later finds nobody.
+    pub(crate) fn unanswered(&mut self, g: u8, slot: u32) {
+        let now = self.millis();
+        let Some(client) = self.client(g, slot) else { return };
+        let mut overdue: Vec<Request> = Vec::new();
+        if let Some(extras) = client.extras.as_mut().filter(|_| client.hello) {
+            overdue = extras.requests.iter().filter(|r| reached(now, r.until)).copied().collect();
+            extras.requests.retain(|r| !reached(now, r.until));
+        }
+        for request in &overdue {
+            if let Some(lane) = client.lane_to(request.member) {
+                lane.answered(now);
+            }
+        }
+        let hello = client.hello;
+        for lane in client.lanes.iter_mut().filter(|l| !hello && l.unanswered > 0 && reached(now, l.until)) {
+            lane.unanswered = 0;
+        }
+        for request in overdue {
+            let kind = Kind::Timeout;
+            self.tell_fault(g, slot, (request.route, request.seq), (kind.code(), kind.text()));
+        }
+        if !hello && self.untold(g, slot) == Untold::Close {
+            return self.close_client(g, slot, Farewell::Policy, None);
+        }
+        if self.owes_nothing_more(g, slot) {
+            self.close_client(g, slot, Farewell::Normal, None);
+        }
     }
 
     fn untold(&self, g: u8, slot: u32) -> Untold {

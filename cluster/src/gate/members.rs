@@ -48,6 +48,8 @@ pub(crate) struct Route {
     pub(crate) authorized: bool,
     pub(crate) internal: bool,
     pub(crate) answers: bool,
+    /// How long its handler may take, in milliseconds.
+    pub(crate) limit: u32,
     pub(crate) text: Arc<str>,
     /// Was it logged already that an error closed the session of an old client?
     pub(crate) told: bool,
@@ -206,6 +208,7 @@ impl Members {
             authorized: route.authorized,
             internal: route.internal,
             answers: route.answers,
+            limit: route.limit_ms,
             text: route.name.as_str().into(),
             told: false,
         });
@@ -278,6 +281,7 @@ fn fallback_route(name: u16) -> Route {
         authorized: false,
         internal: false,
         answers: true,
+        limit: 30_000,
         text: "fallback".into(),
         told: false,
     }

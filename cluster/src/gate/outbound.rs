@@ -258,6 +258,7 @@ impl Shard {
 
     /// A request's one answer.
     fn reply_to_client(&mut self, g: u8, member: Option<u16>, head: Head, answer: Result<&[u8], &[u8]>) {
+        let now = self.millis();
         let Some(gate) = self.gates.get_mut(usize::from(g)) else { return };
         let Some((slot, client)) = gate.of_lane(head.lane) else {
             gate.counters.stale += 1;
@@ -265,7 +266,7 @@ impl Shard {
         };
         let hello = client.hello;
         if let Some(lane) = member.and_then(|m| client.lane_to(m)) {
-            lane.unanswered = lane.unanswered.saturating_sub(1);
+            lane.answered(now);
         }
         if hello && !settle_request(client, &head) {
             gate.counters.stale += 1;
@@ -291,13 +292,14 @@ impl Shard {
 
     /// Does what [`Shard::reply_to_client`] does for an answer that was written into the outbox already, or did not fit.
     pub(crate) fn replied_in_place(&mut self, g: u8, member: Option<u16>, head: &Head, fits: bool) {
+        let now = self.millis();
         let Some(gate) = self.gates.get_mut(usize::from(g)) else { return };
         gate.counters.replies += 1;
         let (slot, _) = slot_of(head.lane);
         let Some(client) = gate.clients.get_mut(slot as usize) else { return };
         let Some(listener) = gate.listeners.get(usize::from(client.listener)) else { return };
         if let Some(lane) = member.and_then(|m| client.lane_to(m)) {
-            lane.unanswered = lane.unanswered.saturating_sub(1);
+            lane.answered(now);
         }
         if client.hello {
             settle_request(client, head);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use due_core::{Code, Kind, net::Farewell};
 
 use super::{
-    client::{Lane, Stage},
+    client::{Client, Lane, Stage},
     settings::Mechanism,
 };
 use crate::shard::driver::Shard;
@@ -15,10 +15,14 @@ use crate::shard::driver::Shard;
 enum Finding {
     Silent,
     Slow,
+    /// Reset by the client while it was not read.
+    Broken,
     HalfOpen,
     HalfFrame,
     NotLoggedIn,
     Starved,
+    /// A node did not answer in time, nor did it say so.
+    Unanswered,
 }
 
 /// How long a lane may be without credit.
@@ -83,6 +87,7 @@ impl Shard {
                 Stage::Closing | Stage::Ending => continue,
                 Stage::Opening if over(now, client.since, set.open_frame) => Finding::HalfOpen,
                 Stage::Opening => continue,
+                Stage::Open if (client.paused || client.ended) && client.conn.is_broken() => Finding::Broken,
                 Stage::Open if slow => Finding::Slow,
                 Stage::Open if client.half_since != 0 && over(now, client.half_since, set.open_frame) => {
                     Finding::HalfFrame
@@ -90,6 +95,7 @@ impl Shard {
                 Stage::Open if set.heartbeat > Duration::ZERO && over(now, *seen, 2 * set.heartbeat) => Finding::Silent,
                 Stage::Open if not_logged_in(client, now, set.authorize) => Finding::NotLoggedIn,
                 Stage::Open if dry => Finding::Starved,
+                Stage::Open if is_unanswered(client, now) => Finding::Unanswered,
                 Stage::Open => continue,
             };
             found.push((slot as u32, finding));
@@ -103,15 +109,17 @@ impl Shard {
             Finding::Silent => gate.counters.silent += 1,
             Finding::Slow => gate.counters.slow += 1,
             Finding::HalfOpen | Finding::HalfFrame => gate.counters.malformed += 1,
-            Finding::NotLoggedIn | Finding::Starved => {}
+            Finding::Broken => gate.counters.broken += 1,
+            Finding::NotLoggedIn | Finding::Starved | Finding::Unanswered => {}
         }
         match finding {
             // Nobody reads there: a goodbye would only wait.
-            Finding::Silent | Finding::Slow => self.drop_client(g, slot),
+            Finding::Silent | Finding::Slow | Finding::Broken => self.drop_client(g, slot),
             Finding::HalfOpen => self.close_client(g, slot, Farewell::Normal, None),
             Finding::HalfFrame => self.kick_client(g, slot, Code::from(Kind::Malformed)),
             Finding::NotLoggedIn => self.kick_client(g, slot, Code::UNAUTHORIZED),
             Finding::Starved => self.starved(g, slot),
+            Finding::Unanswered => self.unanswered(g, slot),
         }
     }
 
@@ -139,11 +147,18 @@ impl Shard {
     }
 }
 
+/// Has a node let the time for an answer pass? It answers what it has in time, so it stands still or is cut off.
+fn is_unanswered(client: &Client, now: u32) -> bool {
+    let request =
+        client.hello && client.extras.as_ref().is_some_and(|e| e.requests.iter().any(|r| reached(now, r.until)));
+    request || client.lanes.iter().any(|l| l.unanswered > 0 && reached(now, l.until))
+}
+
 fn is_starving(lane: &Lane, now: u32) -> bool {
     lane.dry_since != 0 && !lane.starved && over(now, lane.dry_since, DRY_LIMIT)
 }
 
-fn not_logged_in(client: &super::client::Client, now: u32, authorize: Duration) -> bool {
+fn not_logged_in(client: &Client, now: u32, authorize: Duration) -> bool {
     authorize > Duration::ZERO && client.user.is_none() && !client.binding && over(now, client.since, authorize)
 }
 
@@ -152,6 +167,6 @@ fn over(now: u32, at: u32, limit: Duration) -> bool {
     u128::from(now.wrapping_sub(at)) > limit.as_millis()
 }
 
-fn reached(now: u32, at: u32) -> bool {
+pub(super) fn reached(now: u32, at: u32) -> bool {
     now.wrapping_sub(at) < u32::MAX / 2
 }

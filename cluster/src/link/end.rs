@@ -1,7 +1,11 @@
 //! One end of a link on a shard.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Poll, Waker},
 };
 
@@ -43,6 +47,13 @@ pub(crate) struct LinkEnd {
     dirty: bool,
     /// Was found full: clients wait for room.
     full: bool,
+    /// The same for handles of sessions: they refuse pushes at once.
+    pub(crate) crowded: Arc<AtomicBool>,
+    /// It was said already that pushes find no room.
+    pub(crate) told: bool,
+    /// The newest pushes of `Latest` routes that found no room, by lane and route.
+    latest: BTreeMap<(u64, i32), (Head, Vec<u8>)>,
+    latest_bytes: usize,
     orders: Slab<(u32, Waiting)>,
     /// Answers that found no room; bounded by the credit that their requests hold.
     owed: VecDeque<(Head, Vec<u8>)>,
@@ -56,8 +67,30 @@ pub(crate) struct LinkEnd {
 const FLAG_FAULT: u8 = 1;
 /// Orders that may wait for their answer on one link.
 const MAX_ORDERS: usize = 16 * 1024;
+/// Bytes of newest pushes that wait for room on one link, each with 64 more for its head.
+const MAX_LATEST: usize = 4 * 1024 * 1024;
 /// Frames taken from a link in one turn.
 const FRAMES_A_TURN: usize = 4096;
+
+impl LinkEnd {
+    /// Sends what waits for room, answers first; `false`: there was not enough for all.
+    fn send_owed(&mut self) -> bool {
+        while let Some((head, body)) = self.owed.pop_front() {
+            if self.link.send(head, Part::Copy(&body)) == Err(Refused::Full) {
+                self.owed.push_front((head, body));
+                return false;
+            }
+        }
+        while let Some((key, (head, body))) = self.latest.pop_first() {
+            if self.link.send(head, Part::Copy(&body)) == Err(Refused::Full) {
+                self.latest.insert(key, (head, body));
+                return false;
+            }
+            self.latest_bytes -= body.len() + 64;
+        }
+        true
+    }
+}
 
 impl Shard {
     /// Takes a new link in.
@@ -73,6 +106,10 @@ impl Shard {
             waker,
             dirty: false,
             full: false,
+            crowded: Arc::default(),
+            told: false,
+            latest: BTreeMap::new(),
+            latest_bytes: 0,
             orders: Slab::new(),
             owed: VecDeque::new(),
             alive: None,
@@ -84,8 +121,9 @@ impl Shard {
     /// Appends a frame; it leaves at the end of the turn.
     pub(crate) fn link_send(&mut self, link: u32, head: Head, body: Part<'_>) -> Result<(), Refused> {
         let Some(end) = self.links.get_mut(link as usize) else { return Err(Refused::Gone) };
-        // Behind answers that wait for room nothing may overtake.
-        let sent = if end.owed.is_empty() { end.link.send(head, body) } else { Err(Refused::Full) };
+        // What waits for room is not overtaken.
+        let free = end.owed.is_empty() && end.latest.is_empty();
+        let sent = if free { end.link.send(head, body) } else { Err(Refused::Full) };
         self.counters.link_out += u64::from(sent.is_ok());
         if !end.dirty {
             end.dirty = true;
@@ -131,7 +169,9 @@ impl Shard {
             Err(e) => (FLAG_FAULT, encode_fault(e.kind().code(), e.text())),
         };
         let head = Head { kind: FrameKind::Answer, flags, corr, ..Head::default() };
-        let _ = self.link_send(link, head, Part::Copy(&body));
+        if self.link_send(link, head, Part::Copy(&body)) == Err(Refused::Full) {
+            self.link_owe(link, head, &body);
+        }
     }
 
     fn link_answered(&mut self, link: u32, head: Head, body: &[u8]) {
@@ -199,21 +239,16 @@ impl Shard {
         if free_of_budget(&waker, |cx| end.link.poll_ready(cx)).is_pending() {
             return;
         }
-        while let Some((head, body)) = end.owed.pop_front() {
-            if end.link.send(head, Part::Copy(&body)) == Err(Refused::Full) {
-                end.owed.push_front((head, body));
-                end.mark.wake();
-                break;
-            }
-        }
+        let room = end.send_owed();
         if !end.dirty {
             end.dirty = true;
             self.dirty_links.push(link);
         }
-        if !end.owed.is_empty() {
-            return;
+        if !room {
+            return end.mark.wake();
         }
         end.full = false;
+        end.crowded.store(false, Ordering::Relaxed);
         if let Side::Gate { gate, .. } = end.side {
             self.resume_link_waiters(gate, link);
         }
@@ -223,7 +258,22 @@ impl Shard {
     pub(crate) fn link_wait(&mut self, link: u32) {
         let Some(end) = self.links.get_mut(link as usize) else { return };
         end.full = true;
+        end.crowded.store(true, Ordering::Relaxed);
         end.mark.wake();
+    }
+
+    /// A push of a `Latest` route found the link full: it waits in place of the one before it. `false`: too much waits.
+    pub(crate) fn link_keep(&mut self, link: u32, head: Head, body: &[u8]) -> bool {
+        let Some(end) = self.links.get_mut(link as usize) else { return false };
+        let key = (head.lane, head.route);
+        let before = end.latest.get(&key).map_or(0, |(_, old)| old.len() + 64);
+        let bytes = end.latest_bytes - before + body.len() + 64;
+        if bytes > MAX_LATEST {
+            return false;
+        }
+        end.latest_bytes = bytes;
+        end.latest.insert(key, (head, body.to_vec()));
+        true
     }
 
     /// An answer found the link full: it goes out when there is room.

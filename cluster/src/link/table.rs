@@ -17,9 +17,16 @@ pub(crate) struct TableRoute {
     /// Does the client expect an answer?
     #[serde(default)]
     pub(crate) answers: bool,
+    /// How long an answer may take, in milliseconds.
+    #[serde(default = "half_a_minute")]
+    pub(crate) limit_ms: u32,
     /// The kind of actors whose slot (`node/kind`) a stateful route follows; empty: the node's own.
     #[serde(default)]
     pub(crate) kind: String,
+}
+
+fn half_a_minute() -> u32 {
+    30_000
 }
 
 /// All routes of a node, and what else a gate must know of it.

@@ -1,7 +1,9 @@
 //! Frames of gates: the life of sessions, and their messages into mailboxes.
 
+use std::sync::Arc;
+
 use due_core::{
-    Result,
+    Class, Result,
     transport::{FrameKind, Head, Part, Refused},
 };
 use tokio::sync::oneshot;
@@ -9,7 +11,7 @@ use tokio::sync::oneshot;
 use super::shard::{Busy, Handled, Item, Mailbox, NodeSession, Peer};
 use crate::{
     handler::Event,
-    link::{Credit, FLAG_HELLO, GateOrder, Opened, Reader, TABLE_ORDER, end::Side},
+    link::{Credit, FLAG_HELLO, FLAG_THEN_CLOSE, GateOrder, Opened, Reader, TABLE_ORDER, class_of, end::Side},
     session::{Made, Session},
     shard::{
         driver::{Shard, TimerEvent},
@@ -52,6 +54,10 @@ impl Shard {
             None => return,
         };
         let home = self.inbox.clone();
+        let crowded = match peer {
+            Peer::Here(_) => Arc::default(),
+            Peer::Link(link) => self.links.get(link as usize).map(|end| end.crowded.clone()).unwrap_or_default(),
+        };
         let Some(node) = self.nodes.get_mut(usize::from(n)) else { return };
         let hello = head.flags & FLAG_HELLO != 0;
         if let Some(known) = node.find(peer, head.lane).and_then(|slot| node.sessions.get_mut(slot as usize)) {
@@ -61,8 +67,8 @@ impl Shard {
         let (slot, generation) = node.next_key();
         let uid = opened.user.as_ref().map(|(uid, _)| uid.clone());
         let key = SessionKey { node: n, slot, generation };
-        let session =
-            Session::new(Made { opened, gate, gate_shard, lane: head.lane, key, home, node: node.shared.own.clone() });
+        let own = node.shared.own.clone();
+        let session = Session::new(Made { opened, gate, gate_shard, lane: head.lane, key, home, node: own, crowded });
         let slot = node.insert(NodeSession {
             session,
             peer,
@@ -104,7 +110,7 @@ impl Shard {
     fn queue(&mut self, n: u8, peer: Peer, lane: u64, item: Item) {
         let Some(node) = self.nodes.get_mut(usize::from(n)) else { return };
         let Some(slot) = node.find(peer, lane) else {
-            node.stale += 1;
+            node.totals.stale += 1;
             return;
         };
         if let Some(session) = node.sessions.get_mut(slot as usize) {
@@ -151,7 +157,7 @@ impl Shard {
     pub(crate) fn message_to_node(&mut self, n: u8, peer: Peer, head: &Head, body: &[u8]) -> Handled {
         let Some(node) = self.nodes.get_mut(usize::from(n)) else { return Handled::Done };
         let Some(slot) = node.find(peer, head.lane) else {
-            node.stale += 1;
+            node.totals.stale += 1;
             return Handled::Done;
         };
         let Some(session) = node.sessions.get_mut(slot as usize) else { return Handled::Done };
@@ -175,7 +181,7 @@ impl Shard {
     pub(crate) fn session_push(&mut self, key: SessionKey, head: Head, body: &[u8]) {
         let Some(node) = self.nodes.get_mut(usize::from(key.node)) else { return };
         let Some(session) = node.of_key(key.slot, key.generation) else {
-            node.stale += 1;
+            node.totals.stale += 1;
             return;
         };
         let peer = session.peer;
@@ -209,10 +215,33 @@ impl Shard {
             }
             Peer::Link(link) => {
                 let sent = self.link_send(link, head, Part::Copy(body));
-                if sent == Err(Refused::Full) && head.kind != FrameKind::Message {
-                    self.link_owe(link, head, body);
+                match (sent, head.kind) {
+                    (Err(Refused::Full), FrameKind::Message) => self.push_refused(n, link, head, body),
+                    (Err(Refused::Full), _) => self.link_owe(link, head, body),
+                    _ => {}
                 }
             }
+        }
+    }
+
+    /// A push found the link to its gate full: its class decides. The last one of a connection waits like an answer.
+    fn push_refused(&mut self, n: u8, link: u32, head: Head, body: &[u8]) {
+        if head.flags & FLAG_THEN_CLOSE != 0 {
+            return self.link_owe(link, head, body);
+        }
+        let kept = class_of(head.flags) == Class::Latest && self.link_keep(link, head, body);
+        self.link_wait(link);
+        let Some(node) = self.nodes.get_mut(usize::from(n)) else { return };
+        node.totals.pushes_latest += u64::from(kept);
+        node.totals.pushes_full += u64::from(!kept);
+        if let Some(end) = self.links.get_mut(link as usize)
+            && !kept
+            && !std::mem::replace(&mut end.told, true)
+        {
+            tracing::warn!(
+                node = node.shared.own.name,
+                "a link to a gate is full and pushes are dropped; the snapshot counts them in pushes_full"
+            );
         }
     }
 

@@ -14,7 +14,7 @@ use crate::{
     link::Credit,
     session::Session,
     shard::{ready::Mark, timers::TimerKey},
-    stat::RouteCounters,
+    stat::{NodeCounters, RouteCounters},
 };
 
 /// How a session's gate is reached.
@@ -187,7 +187,7 @@ pub(crate) struct NodeShard {
     pub(crate) serial_topics: VecDeque<(usize, bytes::Bytes, tokio::sync::oneshot::Sender<()>)>,
     /// Stands in for the session of messages that no client sent.
     pub(crate) nobody: Session,
-    pub(crate) stale: u64,
+    pub(crate) totals: NodeCounters,
 }
 
 /// Size of the arena that bodies are copied into when a handler keeps them.
@@ -218,7 +218,7 @@ impl NodeShard {
             serial_waiting: VecDeque::new(),
             serial_topics: VecDeque::new(),
             nobody,
-            stale: 0,
+            totals: NodeCounters::default(),
         }
     }
 

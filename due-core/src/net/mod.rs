@@ -166,6 +166,13 @@ pub trait Conn: Send {
     /// where the network can tell (kcp). The slow-client clock looks at its growth.
     fn taken(&self) -> u64;
 
+    /// Has the connection broken, as far as the network knows without reading (a reset of the peer)? For connections that
+    /// are not read for a while; asked about once a second. The peer's orderly end is not meant: what it sent before
+    /// that is still to be read.
+    fn is_broken(&mut self) -> bool {
+        false
+    }
+
     /// Appends the network's goodbye to `out` (ws close frame); nothing else is written after it.
     fn finish(&mut self, why: Farewell, out: &mut Segments) {
         let _ = (why, out);

@@ -106,6 +106,11 @@ impl Conn for TcpConn {
         self.taken
     }
 
+    fn is_broken(&mut self) -> bool {
+        // A reset leaves its error in the socket; the end of the peer's stream leaves none.
+        !matches!(self.stream.take_error(), Ok(None))
+    }
+
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if !self.shut {
             // An error means that the peer is gone, which the read finds out too.

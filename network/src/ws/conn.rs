@@ -205,6 +205,10 @@ impl Conn for WsConn {
         self.tcp.poll_write(cx, out)
     }
 
+    fn is_broken(&mut self) -> bool {
+        self.tcp.is_broken()
+    }
+
     fn taken(&self) -> u64 {
         self.tcp.taken()
     }

@@ -198,3 +198,22 @@ async fn nodes_restarted_one_after_the_other_lose_no_request() {
     tokio::join!(playing, rolling);
     assert!(clients.iter().all(|c| c.strays() == 0));
 }
+
+// A node process that stands still answers nothing, and nothing breaks either.
+#[tokio::test(start_paused = true)]
+async fn a_request_that_its_node_never_answers_ends_at_the_gate() {
+    let play = Play::new();
+    let cluster = play.cluster(false).nodes(1).start().await;
+    let (ann, old) = (cluster.client().await, cluster.old_client_at("gate-1").await);
+    assert_eq!((ann.call(ADD, &1).await, old.call(ADD, &1).await), (Ok(2), Ok(2)));
+    cluster.stall("game-1");
+    let (first, second) = (ann.send(ADD, &1).unwrap(), old.send(ADD, &1).unwrap());
+    cluster.advance(Duration::from_secs(33)).await;
+    assert!(!first.is_here() && !second.is_here(), "the node's own word has 30 s and some more");
+    assert_eq!(refused(first.await), Some(Kind::Timeout.code()));
+    assert_eq!(second.await, Err(CallError::Closed(Ended::Closed)));
+    cluster.resume("game-1");
+    cluster.settle().await;
+    assert_eq!((ann.strays(), ann.ended()), (0, None), "the late answer reaches nobody");
+    assert_eq!(ann.call(ADD, &1).await, Ok(2));
+}

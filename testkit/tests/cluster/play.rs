@@ -36,7 +36,14 @@ pub(crate) const SAY_SLOWLY: Notify<u64, Json> = Notify::new(9, "say.slowly");
 /// As [`HELD`], without an answer.
 pub(crate) const WAIT: Notify<u64, Json> = Notify::new(10, "wait");
 pub(crate) const JOIN: Call<(), (), Json> = Call::new(11, "join");
+/// Pushes so many [`PAGE`]s; how many were taken and how many refused goes into the log.
+pub(crate) const FLOOD: Notify<u64, Json> = Notify::new(12, "flood");
+/// Pushes [`SCORE`]s from 0 up to this.
+pub(crate) const COUNT: Notify<u64, Json> = Notify::new(13, "count");
 pub(crate) const NEWS: Push<u64, Json> = Push::new(101, "news");
+/// 16 KiB of text.
+pub(crate) const PAGE: Push<String, Json> = Push::new(102, "page");
+pub(crate) const SCORE: Push<u64, Json> = Push::<u64, Json>::new(103, "score").latest();
 
 /// What all processes of a test share.
 #[derive(Clone)]
@@ -150,6 +157,8 @@ fn routes() -> Routes<Here> {
         .route(SAY, |me: Session, State(here): State<Here>, Msg(n): Msg<u64>| here.note(&me, n.to_string()))
         .route(SAY_SLOWLY, say_slowly)
         .route(WAIT, wait)
+        .route(FLOOD, flood)
+        .route(COUNT, |me: Session, Msg(n): Msg<u64>| (0..=n).try_for_each(|i| me.push(SCORE, &i)).map_err(Fault::from))
         .route(JOIN, |me: Session| me.subscribe("room").map_err(Fault::from))
 }
 
@@ -160,6 +169,12 @@ fn watching() -> Routes<Here> {
             here.note(&me, format!("bound {}", me.uid().unwrap()))
         })
         .on(Event::Disconnected, |me: Session, State(here): State<Here>| here.note(&me, "disconnected"))
+}
+
+fn flood(me: Session, State(here): State<Here>, Msg(n): Msg<u64>) {
+    let page = "x".repeat(16 * 1024);
+    let taken = (0..n).filter(|_| me.push(PAGE, &page).is_ok()).count() as u64;
+    here.note(&me, format!("{taken} {}", n - taken));
 }
 
 async fn held(State(here): State<Here>, Msg(n): Msg<u64>) -> u64 {

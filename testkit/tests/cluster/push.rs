@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use due_cluster::{Sent, To};
 use due_core::Uid;
+use due_testkit::cluster::{Client, TestCluster};
 
-use crate::play::{JOIN, LOGIN, NEWS, Play};
+use crate::play::{ADD, COUNT, FLOOD, JOIN, LOGIN, NEWS, PAGE, Play, SCORE};
 
 #[tokio::test(start_paused = true)]
 async fn users_of_a_dead_gate_count_as_unknown_and_strangers_as_offline() {
@@ -71,4 +72,48 @@ async fn a_client_that_does_not_read_fills_its_own_outbox_and_is_closed_as_slow(
     assert!(ann.closed().await.is_some());
     assert_eq!(bob.arrived(NEWS).unwrap().len(), 60_000);
     assert_eq!(cluster.snapshot("gate-1").await.gates["gate"].slow, 1);
+}
+
+/// A cluster whose gate stands still after the link to it was filled, and what was taken of the pages that filled it.
+async fn filled(play: &Play) -> (TestCluster, Client, u64) {
+    let cluster = play.cluster(false).gates(1).nodes(1).start().await;
+    let ann = cluster.client().await;
+    assert_eq!(ann.call(ADD, &1).await, Ok(2));
+    cluster.stall("gate-1");
+    ann.notify(FLOOD, &400).unwrap();
+    cluster.settle().await;
+    let taken: Vec<String> = play.log().into_iter().map(|l| l.text).collect();
+    assert_eq!(taken, ["400 0"], "all of them stand in the process's queue");
+    let full = cluster.snapshot("game-1").await.nodes["game"].pushes_full;
+    assert!(full > 0 && full < 400, "{full} of 400 found no room in the link");
+    (cluster, ann, 400 - full)
+}
+
+// proves P5: what a push to a session is told and what is counted add up
+#[tokio::test(start_paused = true)]
+async fn pushes_that_find_the_link_full_are_counted_and_the_next_ones_are_refused() {
+    let play = Play::new();
+    let (cluster, ann, sent) = filled(&play).await;
+    ann.notify(FLOOD, &10).unwrap();
+    cluster.settle().await;
+    assert_eq!(play.log().last().unwrap().text, "0 10", "the handler is told");
+    cluster.resume("gate-1");
+    cluster.settle().await;
+    let arrived = ann.arrived(PAGE).unwrap().len() as u64;
+    assert_eq!(arrived + cluster.snapshot("gate-1").await.gates["gate"].pushes_full, sent);
+    ann.notify(FLOOD, &10).unwrap();
+    cluster.settle().await;
+    assert_eq!((play.log().last().unwrap().text.as_str(), ann.arrived(PAGE).unwrap().len()), ("10 0", 10));
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_a_latest_route_the_newest_push_waits_for_room_in_the_link() {
+    let (cluster, ann, _) = filled(&Play::new()).await;
+    ann.notify(COUNT, &99).unwrap();
+    cluster.settle().await;
+    assert_eq!(cluster.snapshot("game-1").await.nodes["game"].pushes_latest, 100);
+    cluster.resume("gate-1");
+    cluster.settle().await;
+    assert_eq!(ann.arrived(SCORE), Ok(vec![99]));
+    assert_eq!(ann.call(ADD, &1).await, Ok(2));
 }

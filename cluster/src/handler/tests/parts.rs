@@ -34,6 +34,7 @@ pub(super) fn session() -> Session {
         key: SessionKey { node: 0, slot: 0, generation: 0 },
         home: Arc::new(Inbox::new(Arc::<Ready>::default().waker(Token::Inbox).1)),
         node: Arc::new(node),
+        crowded: Arc::default(),
     })
 }
 
