@@ -53,6 +53,14 @@ impl Group {
         Ok(self)
     }
 
+    /// From now on the group stays when this process ends, and when this value goes.
+    pub(crate) fn release(&mut self) {
+        if let Some(mut watchdog) = self.watchdog.take() {
+            let _ = watchdog.kill();
+            let _ = watchdog.wait();
+        }
+    }
+
     pub(crate) fn id(&self) -> u32 {
         self.leader.id()
     }
@@ -69,10 +77,7 @@ impl Group {
         }
         self.signal(Signal::KILL);
         let _ = self.leader.wait();
-        if let Some(mut watchdog) = self.watchdog.take() {
-            let _ = watchdog.kill();
-            let _ = watchdog.wait();
-        }
+        self.release();
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
@@ -122,9 +127,12 @@ impl Alive {
 /// # Errors
 /// When it cannot be signalled, or does not end.
 pub fn stop(process: Alive) -> Result {
+    if !process.runs() {
+        return Ok(());
+    }
     for signal in [Signal::TERM, Signal::KILL] {
         if !process.runs() {
-            return Ok(());
+            break;
         }
         signal_group(process.pid, signal).map_err(|e| format!("cannot stop the process {}: {e}", process.pid))?;
         let begin = Instant::now();
@@ -132,7 +140,12 @@ pub fn stop(process: Alive) -> Result {
             thread::sleep(Duration::from_millis(20));
         }
     }
-    if process.runs() { Err(format!("the process {} does not end", process.pid)) } else { Ok(()) }
+    if process.runs() {
+        return Err(format!("the process {} does not end", process.pid));
+    }
+    // Whom its leader left behind. None is no error.
+    let _ = signal_group(process.pid, Signal::KILL);
+    Ok(())
 }
 
 fn signal_group(pid: u32, signal: Signal) -> io::Result<()> {

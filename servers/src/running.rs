@@ -88,7 +88,7 @@ impl Start {
 pub struct Running {
     start: Start,
     recipe: Recipe,
-    // Fields are dropped in this order: the process, its folder, its ports.
+    // These are dropped in this order: the process, its folder, its ports.
     group: Option<Group>,
     folder: Folder,
     ports: Ports,
@@ -171,14 +171,12 @@ impl Running {
     fn begin(&mut self) -> Result {
         self.vacant()?;
         let group = Group::start(&mut (self.recipe.command)(&self.site()), &self.folder.log())?;
-        let group = if self.start.detached { group } else { group.watched(self.folder.path())? };
-        self.group = Some(group);
-        let ready = self.ready();
-        if ready.is_err() {
-            // A detached one would stay, and nobody knows of it yet.
-            self.kill();
+        self.group = Some(group.watched(self.folder.path())?);
+        self.ready()?;
+        if self.start.detached {
+            self.group.iter_mut().for_each(Group::release);
         }
-        ready
+        Ok(())
     }
 
     /// Waits until nobody listens on our ports: the grandchildren of a killed server may take a moment to end.

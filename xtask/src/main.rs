@@ -3,10 +3,15 @@
 // A program for a terminal.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+mod apt;
 mod command;
+mod deny;
 mod features;
+mod progress;
+mod servers;
 mod setup;
 mod steps;
+mod tools;
 
 use std::process::ExitCode;
 
@@ -27,8 +32,11 @@ enum Task {
     /// Proves everything: installs what is missing, then formats, lints, features, docs and all tests.
     #[command(visible_alias = "ci")]
     Test(Choice),
-    /// Installs what the tests need and this machine lacks: Go, Node.js, Chromium.
+    /// Installs what the tests need and this machine lacks: tools, and servers.
     Setup,
+    /// Real servers for tests by hand: installs, starts and stops them.
+    #[command(subcommand)]
+    Servers(servers::Order),
     /// Formats every file.
     Fmt,
 }
@@ -59,6 +67,7 @@ fn main() -> ExitCode {
         Task::Test(choice) if choice.list => list(&choice.steps()),
         Task::Test(choice) => steps::take(&choice.steps()),
         Task::Setup => setup::setup(),
+        Task::Servers(order) => order.obey(),
         Task::Fmt => run(cargo().args(["fmt", "--all"])),
     };
     match outcome {
@@ -89,8 +98,8 @@ mod tests {
 
     #[test]
     fn steps_are_chosen_by_name_and_keep_their_order() {
-        check(&["test"], &["setup", "fmt", "clippy", "features", "docs", "test"]);
-        check(&["ci", "--skip", "setup", "--skip", "docs"], &["fmt", "clippy", "features", "test"]);
+        check(&["test"], &["setup", "fmt", "deny", "clippy", "features", "docs", "test"]);
+        check(&["ci", "--skip", "setup", "--skip", "docs"], &["fmt", "deny", "clippy", "features", "test"]);
         check(&["test", "--only", "test", "--only", "fmt"], &["fmt", "test"]);
         check(&["test", "--only", "fmt", "--skip", "fmt"], &[]);
         assert!(Cli::try_parse_from(["cargo xtask", "test", "--only", "tets"]).is_err());

@@ -1,10 +1,12 @@
 //! The steps of the test command, the quick ones first.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::{
     command::{Outcome, cargo, run},
-    features, setup,
+    deny, features,
+    progress::span,
+    servers, setup,
 };
 
 /// One thing that must hold.
@@ -15,13 +17,18 @@ pub(crate) struct Step {
 }
 
 /// In order. The tests are last, so that their summaries end the output.
-pub(crate) const STEPS: [Step; 6] = [
-    Step { name: "setup", about: "Go, Node.js and Chromium are there, or get installed", run: setup::setup },
+pub(crate) const STEPS: [Step; 7] = [
+    Step { name: "setup", about: "tools and servers are there, or get installed", run: setup::setup },
     Step { name: "fmt", about: "every file is formatted", run: format },
+    Step { name: "deny", about: "licences and sources of dependencies are allowed", run: deny::check },
     Step { name: "clippy", about: "no warning in any target, with default and with all features", run: clippy },
     Step { name: "features", about: "no warning with each feature alone, none, default and full", run: features::each },
     Step { name: "docs", about: "every public item is documented and no link is broken", run: docs },
-    Step { name: "test", about: "all tests: unit, doc, tidy, fuzz corpus, whole cluster, Go and browser", run: test },
+    Step {
+        name: "test",
+        about: "all tests, on every server: unit, doc, tidy, fuzz corpus, whole cluster, Go, browser",
+        run: test,
+    },
 ];
 
 /// The words `--only` takes.
@@ -57,27 +64,18 @@ fn docs() -> Outcome {
     run(cargo().args(["doc", "--workspace", "--no-deps", "--all-features"]).env("RUSTDOCFLAGS", "-D warnings"))
 }
 
+/// The servers end with this process, however it ends.
 fn test() -> Outcome {
-    run(cargo().args(["test", "--workspace", "--all-features", "--no-fail-fast"]))
-}
-
-fn span(time: Duration) -> String {
-    match time.as_secs() {
-        seconds @ 0..60 => format!("{seconds} s"),
-        seconds => format!("{} min {:02} s", seconds / 60, seconds % 60),
-    }
+    let servers = servers::all()?;
+    let mut tests = cargo();
+    tests.args(["test", "--workspace", "--all-features", "--no-fail-fast"]).env("DUE_TEST_SERVERS", "required");
+    tests.envs(servers.iter().map(|s| (s.program().variable(), s.address())));
+    run(&mut tests)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn spans_are_for_people() {
-        for (seconds, expected) in [(0, "0 s"), (59, "59 s"), (60, "1 min 00 s"), (754, "12 min 34 s")] {
-            assert_eq!(span(Duration::from_secs(seconds)), expected);
-        }
-    }
 
     #[test]
     fn the_first_failure_ends_the_run_and_names_its_step() {

@@ -1,6 +1,8 @@
 //! Manifests: one place for versions, one word for a crate and its folder.
 
-use crate::workspace::{PACKAGES, Package, none, text};
+use std::process::Command;
+
+use crate::workspace::{PACKAGES, Package, none, root, text};
 
 /// Packages whose name is not `due-` and the name of their folder.
 const OTHERWISE: [(&str, &str); 4] =
@@ -65,6 +67,21 @@ fn members_inherit_what_all_share() {
         missing.into_iter().map(|key| format!("{}/Cargo.toml lacks {key:?}", p.folder))
     });
     none("inherit", wrong);
+}
+
+/// rustls panics when a program holds two providers; ours is aws-lc-rs, here with every feature on.
+#[test]
+fn there_is_one_crypto_provider() {
+    let tree = Command::new(env!("CARGO"))
+        .args(["tree", "--workspace", "--all-features", "--prefix", "none", "--quiet"])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    assert!(tree.status.success(), "{}", String::from_utf8_lossy(&tree.stderr));
+    let tree = String::from_utf8(tree.stdout).unwrap();
+    assert!(tree.lines().any(|l| l.starts_with("aws-lc-rs v")), "the tree is not what it was:\n{tree}");
+    let others = tree.lines().filter(|l| ["ring v", "openssl v", "openssl-sys v"].iter().any(|o| l.starts_with(o)));
+    none("find who asks for it with `cargo tree --workspace --all-features -i NAME`", others.map(str::to_owned));
 }
 
 #[test]
