@@ -87,8 +87,7 @@ impl Goal {
         let folder = new.parent().unwrap_or(&new);
         fs::create_dir_all(folder).map_err(|e| format!("cannot make the folder {}: {e}", folder.display()))?;
         remove(&new)?;
-        let log = home().join(format!("{server}.log"));
-        long(&format!("{server} ({})", usual(server)), &mut command(&new), &log)?;
+        long(&format!("{server} ({})", usual(server)), &mut command(&new), &self.beside("log"))?;
         remove(&self.target)?;
         fs::rename(&new, &self.target).map_err(|e| format!("cannot write {}: {e}", self.target.display()))?;
         let stamp = self.beside("made-by");
