@@ -294,9 +294,10 @@ impl Shard {
                 self.charge(g, slot, way.member, body.len());
             }
             Err(Refused::Full) => self.hold(g, slot, link, numbers, body),
-            Err(Refused::Gone) => {
+            Err(gone) => {
+                let kind = if gone == Refused::TooLarge { Kind::TooLarge } else { Kind::Unavailable };
                 self.forget_request(g, slot, numbers);
-                self.refuse(g, slot, numbers, Kind::Unavailable);
+                self.refuse(g, slot, numbers, kind);
             }
         }
     }
@@ -434,7 +435,7 @@ impl Shard {
                         self.link_owe(link, head, body);
                         true
                     }
-                    Err(Refused::Gone) => false,
+                    Err(Refused::Gone | Refused::TooLarge) => false,
                 }
             }
             Up::Gone => false,

@@ -151,11 +151,15 @@ impl Shard {
             corr = u64::from(end.generation) << 32 | slot as u64;
         }
         let head = Head { kind: FrameKind::Order, route: number, lane, corr, ..Head::default() };
-        if self.link_send(link, head, Part::Copy(body)).is_err()
+        if let Err(refused) = self.link_send(link, head, Part::Copy(body))
             && let Some(end) = self.links.get_mut(link as usize)
             && let Some((_, waiting)) = end.orders.try_remove(corr as u32 as usize)
         {
-            fail(Some(waiting), Error::new(Kind::Full, "the link is full"));
+            let error = match refused {
+                Refused::TooLarge => Error::new(Kind::TooLarge, "larger than the link carries"),
+                Refused::Full | Refused::Gone => Error::new(Kind::Full, "the link is full"),
+            };
+            fail(Some(waiting), error);
         }
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use due_core::{
-    Class, Result,
+    Class, Kind, Result,
     transport::{FrameKind, Head, Part, Refused},
 };
 use tokio::sync::oneshot;
@@ -11,7 +11,9 @@ use tokio::sync::oneshot;
 use super::shard::{Busy, Handled, Item, Mailbox, NodeSession, Peer};
 use crate::{
     handler::Event,
-    link::{Credit, FLAG_HELLO, FLAG_THEN_CLOSE, GateOrder, Opened, Reader, TABLE_ORDER, class_of, end::Side},
+    link::{
+        Credit, FLAG_HELLO, FLAG_THEN_CLOSE, GateOrder, Opened, Reader, TABLE_ORDER, class_of, encode_fault, end::Side,
+    },
     session::{Made, Session},
     shard::{
         driver::{Shard, TimerEvent},
@@ -218,10 +220,18 @@ impl Shard {
                 match (sent, head.kind) {
                     (Err(Refused::Full), FrameKind::Message) => self.push_refused(n, link, head, body),
                     (Err(Refused::Full), _) => self.link_owe(link, head, body),
+                    (Err(Refused::TooLarge), FrameKind::Reply) => self.answer_too_large(link, head),
                     _ => {}
                 }
             }
         }
+    }
+
+    /// An answer that the link cannot carry becomes an error, so that its client waits for nothing.
+    fn answer_too_large(&mut self, link: u32, head: Head) {
+        tracing::warn!(route = head.route, "an answer is larger than a link carries: see `max-frame` of the transport");
+        let body = encode_fault(Kind::TooLarge.code(), Kind::TooLarge.text());
+        let _ = self.link_send(link, Head { kind: FrameKind::Error, ..head }, Part::Copy(&body));
     }
 
     /// A push found the link to its gate full: its class decides. The last one of a connection waits like an answer.

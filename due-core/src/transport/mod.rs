@@ -13,6 +13,7 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use tokio::time::Instant;
 
 use crate::{error::Result, id::Owner, url::Url};
 
@@ -107,10 +108,17 @@ pub struct Head {
     pub lane: u64,
     /// Correlation of orders and calls (slot and generation); 0 wants no answer.
     pub corr: u64,
-    /// Milliseconds that the sender still gives the request; 0: no limit.
+    /// Milliseconds that are left to the request; 0: no limit. A frame that was long on its way arrives with less than it
+    /// was sent with, and with [`Head::EXPIRED`] when nothing is left.
     pub ttl_ms: u32,
     /// The trace context.
     pub trace: Trace,
+}
+
+impl Head {
+    /// What [`Head::ttl_ms`] says when the time is over: whoever is about to start the request leaves it. 0 cannot say
+    /// it, it means that there is no limit.
+    pub const EXPIRED: u32 = 1;
 }
 
 /// A body to send.
@@ -139,6 +147,19 @@ pub enum Refused {
     Full,
     /// The link is over.
     Gone,
+    /// The body is larger than this link can ever carry.
+    TooLarge,
+}
+
+/// How a link fares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkState {
+    /// Connected, as far as this side knows.
+    Up,
+    /// The connection is lost since then and may come back: what is sent waits.
+    Down(Instant),
+    /// Nothing comes or goes any more.
+    Over,
 }
 
 /// Received frames, bytes side by side; reused, no allocation per frame.
@@ -195,4 +216,27 @@ pub trait Link: Send {
 
     /// Appends received frames to `into`, at most about `max`, and says how many; 0 means that the link is over.
     fn poll_recv(&mut self, cx: &mut Context<'_>, into: &mut Batch, max: usize) -> Poll<Result<usize>>;
+
+    /// Whether the link is connected. One that cannot lose its connection and get it back is up until
+    /// [`Link::poll_recv`] has told its end.
+    fn state(&self) -> LinkState {
+        LinkState::Up
+    }
+
+    /// How many frames [`Link::send`] has taken: the number of the last one, the first being 1.
+    fn taken(&self) -> u64 {
+        0
+    }
+
+    /// May the other side have got any of frame `number`? `false` is certain, also after the end: the frame may be sent
+    /// another way.
+    fn is_written(&self, number: u64) -> bool {
+        let _ = number;
+        true
+    }
+
+    /// This process may have slept: what was read before may be old. Nothing is handed out until the other side has
+    /// answered a heartbeat that leaves now; if the connection turns out to be gone, what was read is dropped. A link
+    /// inside one process has nothing to suspect.
+    fn suspect(&mut self) {}
 }
