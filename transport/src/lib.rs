@@ -10,4 +10,7 @@ mod handshake;
 pub mod mesh;
 #[cfg(feature = "handshake")]
 #[allow(dead_code, reason = "the transports follow")]
+mod session;
+#[cfg(feature = "handshake")]
+#[allow(dead_code, reason = "the transports follow")]
 mod settings;
