@@ -6,7 +6,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use super::{Place, Slot, Subject};
 use crate::id::Epoch;
@@ -37,12 +37,14 @@ pub enum Event {
 #[derive(Debug)]
 pub struct Feed {
     shared: Arc<Shared>,
+    _reads: watch::Receiver<()>,
 }
 
 /// The writing end, for a backend. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Feeder {
     shared: Weak<Shared>,
+    read: watch::Sender<()>,
 }
 
 #[derive(Debug)]
@@ -56,7 +58,8 @@ impl Feed {
     /// Both ends; at most `capacity` events wait between them, then one gap.
     pub fn bounded(capacity: usize) -> (Feeder, Self) {
         let shared = Arc::new(Shared { queue: Mutex::default(), capacity: capacity.max(1), filled: Notify::new() });
-        (Feeder { shared: Arc::downgrade(&shared) }, Self { shared })
+        let (read, reads) = watch::channel(());
+        (Feeder { shared: Arc::downgrade(&shared), read }, Self { shared, _reads: reads })
     }
 
     /// The next event. Cancel safe.
@@ -88,6 +91,11 @@ impl Feeder {
         shared.filled.notify_one();
         true
     }
+
+    /// Completes when the feed is dropped. Cancel safe.
+    pub async fn closed(&self) {
+        self.read.closed().await;
+    }
 }
 
 impl Shared {
@@ -115,7 +123,7 @@ mod tests {
         assert_eq!([feed.next().await, feed.next().await], [change(1), change(2)]);
         feeder.send(change(6));
         assert_eq!([feed.next().await, feed.next().await], [Event::Gap, change(6)]);
-        drop(feed);
+        tokio::join!(feeder.closed(), async { drop(feed) });
         assert!(!feeder.send(change(7)));
     }
 }
