@@ -23,7 +23,7 @@ mod running;
 mod wire;
 
 pub use group::{Alive, stop};
-pub use place::{find, home};
+pub use place::home;
 pub use ports::Ports;
 pub use program::Program;
 pub use running::{Running, Start};

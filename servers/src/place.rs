@@ -13,8 +13,7 @@ pub fn home() -> PathBuf {
 }
 
 /// The file of a program: in `bin` of [`home`], else on `PATH`.
-#[must_use]
-pub fn find(program: &str) -> Option<PathBuf> {
+pub(crate) fn find(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let folders = std::iter::once(home().join("bin")).chain(env::split_paths(&path));
     folders.map(|folder| folder.join(program)).find(|file| file.is_file())

@@ -1,6 +1,6 @@
 //! Starts and stops servers.
 
-use std::{thread, time::Instant};
+use std::{fs, path::PathBuf, thread, time::Instant};
 
 use due_servers::{Program, Running, Start, home, stop};
 
@@ -45,10 +45,15 @@ pub(super) fn up(programs: &[Program], env: bool, port: impl Fn(Program) -> u16)
 
 fn start(program: Program, port: u16) -> Outcome<Known> {
     let begin = Instant::now();
-    let running = Start::new(program).port(port).detached(home().join("run").join(program.name())).run()?;
+    let running = Start::new(program).port(port).detached(folder(program)).run()?;
     let process = running.process().ok_or_else(|| format!("{program} ended: {}", running.log()))?;
     eprintln!("{program} is up after {}", span(begin.elapsed()));
     Ok(Known { process, address: running.address() })
+}
+
+/// Where its data and its log are.
+fn folder(program: Program) -> PathBuf {
+    home().join("run").join(program.name())
 }
 
 /// Stops those that `up` started and that still run.
@@ -58,6 +63,8 @@ pub(super) fn down(programs: &[Program]) -> Outcome {
         let Some(known) = state.known(program) else { continue };
         stop(known.process).map_err(|why| format!("{program}: {why}"))?;
         state.forget(program)?;
+        // Data of hundreds of megabytes, which the next start would not take.
+        let _ = fs::remove_dir_all(folder(program));
         eprintln!("{program} is down");
     }
     Ok(())
@@ -69,7 +76,7 @@ pub(super) fn status(programs: &[Program]) -> Outcome {
     for program in programs.iter().copied() {
         match (state.up(program), state.known(program), program.installed()) {
             (Some(known), ..) => println!("{program} {}", known.address),
-            (None, Some(_), _) => println!("{program} ended by itself, see {}", home().join("run").display()),
+            (None, Some(_), _) => println!("{program} ended by itself, see {}", folder(program).join("log").display()),
             (None, None, Ok(())) => println!("{program} is down"),
             (None, None, Err(why)) => println!("{why}"),
         }
