@@ -14,3 +14,5 @@ mod session;
 #[cfg(feature = "handshake")]
 #[allow(dead_code, reason = "the transports follow")]
 mod settings;
+#[cfg(feature = "tarpc")]
+pub mod tarpc;

@@ -61,11 +61,13 @@ impl<C: Connect> Clone for Pool<C> {
 }
 
 /// A connection that was picked, and whose it is.
+#[cfg_attr(not(feature = "grpc"), allow(dead_code, reason = "only grpc can tell that a call was not sent"))]
 pub(crate) struct Lease<T> {
     pub(crate) key: Key,
     pub(crate) conn: T,
 }
 
+#[cfg_attr(not(feature = "grpc"), allow(dead_code, reason = "only grpc can tell that a call was not sent"))]
 impl<T> Lease<T> {
     /// The address it reaches.
     pub(crate) fn host(&self) -> &str {
