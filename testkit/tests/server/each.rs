@@ -1,7 +1,10 @@
 //! Every server starts, and keeps its place over a kill.
 
 use due_testkit::server::{Program, Server};
-use tokio::net::TcpStream;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 
 async fn comes_back(program: Program) {
     let Some(server) = Server::start(program).await else { return };
@@ -32,6 +35,26 @@ async fn etcd_comes_back() {
 #[tokio::test]
 async fn consul_comes_back() {
     comes_back(Program::Consul).await;
+}
+
+async fn http(address: &str, question: &str) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(question.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
+/// The one that has a mode in which it would not.
+#[tokio::test]
+async fn consul_keeps_its_data_over_a_kill() {
+    let Some(consul) = Server::start(Program::Consul).await else { return };
+    let put = http(consul.address(), "PUT /v1/kv/a HTTP/1.0\r\nContent-Length: 4\r\n\r\nkept").await;
+    assert!(put.ends_with("true"), "{put}");
+    consul.restart().await;
+    assert!(http(consul.address(), "GET /v1/kv/a?raw HTTP/1.0\r\n\r\n").await.ends_with("kept"));
+    consul.wipe().await;
+    assert!(http(consul.address(), "GET /v1/kv/a?raw HTTP/1.0\r\n\r\n").await.contains("404"));
 }
 
 #[tokio::test]
