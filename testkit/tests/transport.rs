@@ -145,7 +145,7 @@ async fn exchange(mut link: Box<dyn Link>, frames: i32) -> i32 {
                 match link.send(head(sent), Part::Copy(&[0; 50])) {
                     Ok(()) => sent += 1,
                     Err(Refused::Full) => break,
-                    Err(Refused::Gone) => panic!("gone"),
+                    Err(refused @ (Refused::Gone | Refused::TooLarge)) => panic!("{refused:?}"),
                 }
             }
             assert!(link.poll_flush(cx).is_ready());
