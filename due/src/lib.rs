@@ -31,11 +31,14 @@
 //!
 //! | feature | what it compiles in |
 //! |---|---|
+//! | `cache-redis` | `redis://` caches |
 //! | `codec-json` (default) | `Json`: bodies by serde_json |
 //! | `codec-msgpack` | `MsgPack`: bodies by rmp-serde, with field names |
 //! | `codec-protobuf` | `Protobuf`: bodies by prost |
 //! | `config-file` | `file://` config sources, and decoders of json, yaml, toml and xml |
 //! | `eventbus-nats` | `nats://` event buses: NATS, plain or with JetStream |
+//! | `locator-redis` | `redis://` locators: who is bound where |
+//! | `lock-redis` | `redis://` locks |
 //! | `network-tcp` (default) | `tcp://` listeners |
 //! | `network-ws` (default) | `ws://` listeners |
 //! | `network-kcp` | `kcp://` listeners |
@@ -65,8 +68,11 @@ pub use due_protocol as protocol;
 pub fn drivers() -> Drivers {
     #[cfg_attr(
         not(any(
+            feature = "cache-redis",
             feature = "config-file",
             feature = "eventbus-nats",
+            feature = "locator-redis",
+            feature = "lock-redis",
             feature = "network-tcp",
             feature = "network-kcp"
         )),
@@ -79,6 +85,8 @@ pub fn drivers() -> Drivers {
     due_config::install(&mut drivers);
     #[cfg(feature = "eventbus-nats")]
     due_eventbus::install(&mut drivers);
+    #[cfg(any(feature = "cache-redis", feature = "locator-redis", feature = "lock-redis"))]
+    due_store::install(&mut drivers);
     drivers
 }
 
