@@ -88,8 +88,8 @@ impl Start {
 pub struct Running {
     start: Start,
     recipe: Recipe,
-    // These are dropped in this order: the process, its folder, its ports.
     group: Option<Group>,
+    // These are dropped in this order.
     folder: Folder,
     ports: Ports,
 }
@@ -214,5 +214,14 @@ impl Running {
 
     fn site(&self) -> Site<'_> {
         Site { folder: self.folder.path(), port: self.ports.first(), args: &self.start.args }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Before its folder goes: a server that still runs would fill it again.
+        if !self.start.detached {
+            self.kill();
+        }
     }
 }

@@ -114,6 +114,28 @@ async fn a_server_ends_with_a_killed_test() {
     }
 }
 
+/// Plays the test of this name again, in a process that finds no program.
+fn without_programs(variable: &str, value: &str) -> (bool, String) {
+    let mut child = Command::new(env::current_exe().unwrap());
+    child.args(["--exact", "life::a_server_that_is_not_there_is_skipped_unless_it_is_required", "--nocapture"]);
+    child.env(CHILD, "1").env("DUE_SERVERS_DIR", "nowhere").env("PATH", "").env_remove("DUE_TEST_SERVERS");
+    let output = child.env(variable, value).output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8_lossy(&said).into_owned())
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_skipped_unless_it_is_required() {
+    if env::var_os(CHILD).is_some() {
+        assert!(Server::start(Program::Redis).await.is_none());
+        return;
+    }
+    let (passed, said) = without_programs("DUE_TEST_SERVERS", "");
+    assert!(passed && said.contains("skipped") && said.contains("cargo xtask servers install redis"), "{said}");
+    let (passed, said) = without_programs("DUE_TEST_SERVERS", "required");
+    assert!(!passed && said.contains("DUE_TEST_SERVERS=required") && said.contains("redis is not installed"), "{said}");
+}
+
 #[allow(clippy::print_stdout)]
 async fn hold_a_server() {
     let redis = Server::start(Program::Redis).await.unwrap();
