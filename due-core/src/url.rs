@@ -173,6 +173,7 @@ fn hide_user(text: &str) -> String {
     let short: String = text.chars().take(128).collect();
     match (short.find("://"), short.rfind('@')) {
         (Some(from), Some(to)) if from + 3 <= to => format!("{}://***{}", &short[..from], &short[to..]),
+        (_, Some(to)) => format!("***{}", &short[to..]),
         _ => short,
     }
 }
@@ -307,8 +308,10 @@ mod tests {
     fn secrets_never_print() {
         let url = Url::parse("redis://root:hunter2@a:1/0?secret=hunter2&token=hunter2").unwrap();
         assert!(!format!("{url} {url:?}").contains("hunter2"));
-        let e = Url::parse("redis://root:hunter2@a b").unwrap_err();
-        assert!(!e.to_string().contains("hunter2"), "{e}");
+        for wrong in ["redis://root:hunter2@a b", "redis//root:hunter2@a", "root:hunter2@a://b"] {
+            let e = Url::parse(wrong).unwrap_err();
+            assert!(!e.to_string().contains("hunter2"), "{e}");
+        }
     }
 
     #[test]
