@@ -11,12 +11,14 @@
 //! | [`locate`] | who is bound where, fenced by epochs |
 //! | [`bus`] | who should hear |
 //! | [`config`] | live settings |
+//! | [`boot`] | what a program is told once at start |
 //! | [`lock`], [`cache`] | shared state of programs |
 //! | [`codec`] | message bodies |
 //!
 //! [`route`] holds the constants that client and server share, [`error`] the one error type, [`drivers`] the map from
 //! URL schemes to backends.
 
+pub mod boot;
 pub mod bus;
 pub mod cache;
 pub mod code;
