@@ -11,6 +11,8 @@
 //! [`install`] adds the sources that are compiled in to a [`due_core::Drivers`].
 #![warn(clippy::indexing_slicing)]
 
+#[cfg(feature = "boot")]
+pub mod boot;
 #[cfg(feature = "file")]
 pub mod file;
 #[cfg(feature = "format")]

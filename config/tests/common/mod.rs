@@ -1,4 +1,5 @@
 //! A directory of a test's own.
+#![allow(dead_code, clippy::unwrap_used, reason = "each test file uses its part, and may unwrap")]
 
 use std::{
     fs,
