@@ -31,6 +31,7 @@
 //!
 //! | feature | what it compiles in |
 //! |---|---|
+//! | `boot` | `Cli`: settings from due.toml, `DUE_*` and the command line |
 //! | `cache-redis` | `redis://` caches |
 //! | `codec-json` (default) | `Json`: bodies by serde_json |
 //! | `codec-msgpack` | `MsgPack`: bodies by rmp-serde, with field names |
@@ -59,8 +60,10 @@ pub use due_codec::Json;
 pub use due_codec::MsgPack;
 #[cfg(feature = "codec-protobuf")]
 pub use due_codec::Protobuf;
-#[cfg(feature = "config-file")]
+#[cfg(any(feature = "boot", feature = "config-file"))]
 pub use due_config as config;
+#[cfg(feature = "boot")]
+pub use due_config::boot::{Boot, Cli};
 pub use due_core::{self as core, Code, Codec, Drivers, Error, Kind, Result, Retry, Uid, Url};
 pub use due_protocol as protocol;
 
