@@ -11,6 +11,8 @@ use std::{
     ops::Range,
 };
 
+use rustix::process::getuid;
+
 use crate::Result;
 
 /// Where ports are looked for.
@@ -77,7 +79,8 @@ fn listen(port: u16) -> Result {
 
 /// The system lets go of the lock when this process ends, however it ends.
 fn lock(port: u16) -> Result<File> {
-    let folder = env::temp_dir().join("due-ports");
+    // One user may not write what another made.
+    let folder = env::temp_dir().join(format!("due-ports-{}", getuid().as_raw()));
     let path = folder.join(port.to_string());
     let file = fs::create_dir_all(&folder).and_then(|()| File::create(&path));
     let file = file.map_err(|e| format!("cannot write {}: {e}", path.display()))?;
