@@ -1,7 +1,7 @@
 //! The way out of a handler: pushes to many, events, actors, other servers.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -14,6 +14,7 @@ use due_core::{
     config::ConfigSource,
     locate::{Locator, Subject},
     lock::Lock,
+    registry::InstanceKind,
 };
 use futures_util::future::join_all;
 use tokio::sync::oneshot;
@@ -23,6 +24,7 @@ use crate::{
     handler::{Answer, Job},
     link::{Audience, Counts, FLAG_THEN_CLOSE, GateOrder, class_bits},
     node::call::Callee,
+    peer::{Called, Peers},
     session::{ORDER_LIMIT, Session, encode_error},
     shard::inbox::Inbox,
 };
@@ -37,6 +39,8 @@ pub(crate) struct Inner {
     pub(crate) gates: Mutex<BTreeMap<Owner, Vec<Reach>>>,
     /// The nodes of this process, for calls within it.
     pub(crate) callees: Vec<Callee>,
+    /// Other processes.
+    pub(crate) peers: Arc<Peers>,
     pub(crate) service: tokio::runtime::Handle,
     /// Blocking handlers that may run at once.
     pub(crate) pool: Arc<tokio::sync::Semaphore>,
@@ -214,11 +218,15 @@ impl Cluster {
         Ok(record.node.into_iter().map(|(name, slot)| (name, slot.owner)).collect())
     }
 
-    /// Is the user connected? A user that nobody knows is `Ok(false)`; a store that cannot be asked is an error.
+    /// Is the user connected? A user that nobody knows, or whose gate is gone, is `Ok(false)`; a store or a gate that
+    /// cannot be asked is an error.
     pub async fn is_online(&self, uid: &Uid) -> Result<bool> {
         let Some(gate) = self.gate_of(uid).await? else { return Ok(false) };
-        let body = self.order(&gate, GateOrder::IsOnline(uid.clone())).await?;
-        Ok(body.first() == Some(&1))
+        match self.order(&gate, GateOrder::IsOnline(uid.clone())).await {
+            Ok(body) => Ok(body.first() == Some(&1)),
+            Err(_) if self.0.peers.is_gone(InstanceKind::Gate, &gate).await => Ok(false),
+            Err(e) => Err(e),
+        }
     }
 
     /// Where the user speaks from; `Offline` if nowhere.
@@ -250,25 +258,73 @@ impl Cluster {
         Ok(body.first() == Some(&1))
     }
 
-    /// Calls a route of a node of this process, internal routes too, and waits for its answer. The handler runs in the
-    /// caller's task, without a session: one that takes a `Session` gets one that is over. Errors: `NoRoute` if no node
-    /// here serves it, `WouldDeadlock` for a node with `Order::Node`, `Timeout` at the route's deadline, else the
-    /// handler's own.
+    /// Calls a route of a node, internal routes too, and waits for its answer. A node of this process that serves it is
+    /// preferred, and the handler runs in the caller's task; else one is picked by state and weight, and of a stateful
+    /// route the user's ([`Cluster::call_for`]). The handler has no session: one that takes a `Session` gets one that is
+    /// over. Dropped, a call that runs here ends; one that runs elsewhere does if its route is `cancellable`.
+    ///
+    /// Errors: `NoRoute` if no node serves it, `WouldDeadlock` for a node of this process with `Order::Node`, `Timeout`
+    /// at the route's deadline, `Unavailable` if no node can be reached or the link ended before the answer (it may have
+    /// happened then), `Overloaded` when too many calls wait, else the handler's own. Codes of another process keep
+    /// their number and text.
     pub async fn call<Q, P, C: Codec<Q> + Codec<P>>(&self, route: Call<Q, P, C>, request: &Q) -> Result<P, Fault> {
-        let body = self.call_raw::<Q, C>(route.def(), request).await?;
+        let body = self.call_raw::<Q, C>(route.def(), None, request).await?;
+        Ok(C::default().decode(&body)?)
+    }
+
+    /// Calls a route for a user: the handler sees that uid, and a stateful route runs on the node that the user is bound
+    /// to. Errors: as of [`Cluster::call`], `NotBound`, and `OwnerLost` if that node is gone.
+    pub async fn call_for<Q, P, C: Codec<Q> + Codec<P>>(
+        &self,
+        uid: &Uid,
+        route: Call<Q, P, C>,
+        request: &Q,
+    ) -> Result<P, Fault> {
+        let body = self.call_raw::<Q, C>(route.def(), Some(uid), request).await?;
         Ok(C::default().decode(&body)?)
     }
 
     /// Runs the handler of a route without an answer; as [`Cluster::call`], and returns when it has ended.
     pub async fn notify<Q, C: Codec<Q>>(&self, route: Notify<Q, C>, request: &Q) -> Result<(), Fault> {
-        self.call_raw::<Q, C>(route.def(), request).await.map(drop)
+        self.call_raw::<Q, C>(route.def(), None, request).await.map(drop)
     }
 
-    async fn call_raw<Q, C: Codec<Q>>(&self, def: RouteDef, request: &Q) -> Result<Bytes, Fault> {
+    /// The same for a user; see [`Cluster::call_for`].
+    pub async fn notify_for<Q, C: Codec<Q>>(&self, uid: &Uid, route: Notify<Q, C>, request: &Q) -> Result<(), Fault> {
+        self.call_raw::<Q, C>(route.def(), Some(uid), request).await.map(drop)
+    }
+
+    async fn call_raw<Q, C: Codec<Q>>(&self, def: RouteDef, uid: Option<&Uid>, request: &Q) -> Result<Bytes, Fault> {
         let mut body = Vec::new();
         C::default().encode(request, &mut body)?;
-        let callee = self.0.callees.iter().find(|c| c.serves(def.id)).ok_or_else(|| Fault::of(Kind::NoRoute))?;
-        callee.call(self, def, body.into()).await
+        if let Some(uid) = uid {
+            uid.check()?;
+        }
+        match self.near(def, uid).await? {
+            Some(callee) => {
+                let called = Called { route: def.id.0, uid: uid.cloned(), body: body.into() };
+                callee.call(self, def, called).await
+            }
+            None => self.call_far(def, uid, body.into()).await,
+        }
+    }
+
+    /// The node of this process that a call goes to: one that serves the route, for a user the one it is bound to.
+    async fn near(&self, def: RouteDef, uid: Option<&Uid>) -> Result<Option<&Callee>, Fault> {
+        let serving = |c: &&Callee| c.serves(def.id);
+        let Some(uid) = uid.filter(|_| def.flags.stateful) else {
+            return Ok(self.0.callees.iter().find(serving));
+        };
+        if !self.0.callees.iter().any(|c| c.serves(def.id)) {
+            return Ok(None);
+        }
+        let record = self.0.backends.locator.locate(Subject::from(uid.clone())).await?;
+        let owns = |c: &&Callee| record.node.values().any(|slot| slot.owner == c.node.own.owner);
+        Ok(self.0.callees.iter().filter(serving).find(owns))
+    }
+
+    pub(crate) fn peers(&self) -> &Arc<Peers> {
+        &self.0.peers
     }
 
     /// Runs a blocking job on the bounded pool.
@@ -318,8 +374,13 @@ impl Cluster {
         self.0.service.spawn(task)
     }
 
+    /// Gates are linked to all nodes; a process without nodes asks the registry for the others.
     fn all_gates(&self) -> Vec<Owner> {
-        self.reaches().keys().cloned().collect()
+        let mut all: BTreeSet<Owner> = self.reaches().keys().cloned().collect();
+        if self.0.callees.is_empty() {
+            all.extend(self.0.peers.gates());
+        }
+        all.into_iter().collect()
     }
 
     fn reaches(&self) -> std::sync::MutexGuard<'_, BTreeMap<Owner, Vec<Reach>>> {
@@ -341,7 +402,10 @@ impl Cluster {
 
     pub(crate) async fn order(&self, gate: &Owner, order: GateOrder) -> Result<Vec<u8>> {
         let reach = self.reaches().get(gate).and_then(|all| all.first().cloned());
-        let reach = reach.ok_or_else(|| Error::new(Kind::Unavailable, "no link to the gate").context("gate", gate))?;
+        let Some(reach) = reach else {
+            let until = tokio::time::Instant::now() + ORDER_LIMIT;
+            return self.0.peers.ask_gate(gate, (order.number(), order.encode()), until).await;
+        };
         let (tx, rx) = oneshot::channel();
         if !reach.order(order, tx) {
             return Err(Kind::Unavailable.into());

@@ -11,6 +11,7 @@
 //! | [`stat`] | counters and histograms |
 //! | `shard` | the one future of a thread: ready list, inbox, timers, watchdog |
 //! | `link` | what gates and nodes say to each other |
+//! | `peer` | other processes, for orders and calls beside the lanes of sessions |
 //!
 //! This crate names no backend and opens no socket: both come in as values of `due-core`'s contracts.
 
@@ -24,6 +25,7 @@ pub mod handler;
 pub mod http;
 mod link;
 pub mod node;
+mod peer;
 pub mod session;
 mod shard;
 pub mod stat;
@@ -31,7 +33,7 @@ pub mod stat;
 pub use app::{App, Part, Running, Shards};
 pub use cluster::{Cluster, Sent, Stat, To};
 pub use fault::Fault;
-pub use gate::{Admission, Arrival, Dispatch, Gate, Refusal};
+pub use gate::{Admission, Arrival, Dispatch, Duplicate, Gate, Refusal};
 #[cfg(feature = "http")]
 pub use http::Http;
 pub use node::{Node, Order};

@@ -21,6 +21,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     link::{FLAG_THEN_CLOSE, GateOrder, class_bits},
+    node::bound::{Bindings, Held},
     shard::inbox::{Inbox, SessionKey},
 };
 
@@ -56,6 +57,7 @@ pub(crate) struct NodeSelf {
     pub(crate) name: String,
     pub(crate) owner: Owner,
     pub(crate) locator: Arc<dyn Locator>,
+    pub(crate) bindings: Bindings,
 }
 
 /// What a new session handle is made of.
@@ -211,7 +213,9 @@ impl Session {
         let (uid, floor) = self.user().ok_or(Kind::Unauthorized)?;
         let node = &self.0.node;
         let claim = Claim { owner: node.owner.clone(), session: self.0.id, floor };
-        let taken = node.locator.take(uid.into(), Place::Node(name.as_str().into()), claim).await?;
+        let (subject, slot): (Subject, Arc<str>) = (uid.into(), name.as_str().into());
+        let taken = node.locator.take(subject.clone(), Place::Node(slot.clone()), claim).await?;
+        node.bindings.hold(subject, slot, Held { session: self.0.id, epoch: taken.epoch, fence: None });
         let order = GateOrder::Slot { name, owner: node.owner.clone(), epoch: taken.epoch };
         self.order(order).await?;
         Ok(taken.epoch)
@@ -225,7 +229,9 @@ impl Session {
         if let Some(slot) = record.node.get(name.as_str())
             && slot.owner == self.0.node.owner
         {
-            locator.unbind(subject, Place::Node(name.as_str().into()), slot.session, slot.epoch).await?;
+            let place: Arc<str> = name.as_str().into();
+            locator.unbind(subject.clone(), Place::Node(place.clone()), slot.session, slot.epoch).await?;
+            self.0.node.bindings.release(&subject, &place, slot.epoch);
         }
         self.order(GateOrder::Unslot { name }).await?;
         Ok(())

@@ -158,6 +158,8 @@ pub struct ShardCounters {
     pub link_out: u64,
     /// Frames received.
     pub link_in: u64,
+    /// Links that were made.
+    pub links: u64,
 }
 
 /// What a process has counted; sums over its shards.

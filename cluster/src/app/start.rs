@@ -30,12 +30,17 @@ use crate::{
     cluster::{Backends, Cluster, Inner, Reach},
     gate::{
         ListenerSettings,
+        budget::Budget,
         heal::Healer,
         shard::{GateSelf, GateShard, ListenerEnd},
         users::Users,
     },
-    link::{NodeTable, Opened, TableRoute, end::Side},
-    node::{Node, Order, call::Callee, part::NodeShared, shard::NodeShard},
+    link::{
+        NodeTable, Opened, TableRoute,
+        end::{Asked, Side},
+    },
+    node::{Node, Order, bound::Bindings, call::Callee, heal::Warden, part::NodeShared, shard::NodeShard},
+    peer::Peers,
     session::{Made, NodeSelf, Session},
     shard::{
         driver::Setup,
@@ -69,12 +74,18 @@ pub(crate) async fn start(mut app: App) -> Result<Running> {
             d.0
         })
         .collect();
-    let gates: Vec<Arc<GateSelf>> = app.gates.iter().map(|g| gate_self(g, &backends, &layout, &seats)).collect();
+    let owners: Vec<Owner> = app.gates.iter().map(|g| owner(g.id.as_ref(), &g.name)).collect();
+    let own = nodes.first().map(|n| &n.own.owner).or(owners.first()).cloned();
+    let own = own.unwrap_or_else(|| owner(None, "process"));
+    let (peers, following) = Peers::new(own, &registry, transport.clone()).await?;
+    let described = app.gates.iter().zip(owners);
+    let gates: Vec<Arc<GateSelf>> = described.map(|g| gate_self(g, (&backends, &peers), &layout, &seats)).collect();
     let listeners = listeners(&app, &nodes)?;
     let cluster = Cluster(Arc::new(Inner {
         backends,
         gates: Mutex::new(near_gates(shared, &gates, &layout, &seats)),
         callees: callees(&nodes, &layout, &seats),
+        peers,
         service: Handle::current(),
         pool: Arc::new(tokio::sync::Semaphore::new(crate::cluster::BLOCKING)),
     }));
@@ -89,7 +100,7 @@ pub(crate) async fn start(mut app: App) -> Result<Running> {
         shards,
         registrations: Vec::new(),
         stopping: Vec::new(),
-        tasks: Tasks::default(),
+        tasks: Tasks(following),
         listening: Vec::new(),
         watchdog,
     };
@@ -111,11 +122,21 @@ pub(crate) async fn start(mut app: App) -> Result<Running> {
         find_nodes(&mut running, &registry, finder, nodes.len()).await?;
     }
     bind(&mut running, &app, &gates, listeners, inboxes(&layout.gates)).await?;
-    for gate in &gates {
-        let instance = instance(InstanceKind::Gate, &gate.owner, &gate.part.name);
+    for (index, gate) in gates.iter().enumerate() {
+        let Some((_, inbox)) = inboxes(&layout.gates).into_iter().next() else { continue };
+        let ear = Ear { gate: index as u8, inbox };
+        let url = transport_url(&app.urls.transport, format!("{}.gate", gate.owner.id), nodes.len() + index)?;
+        let listening = transport.listen(&url, gate.owner.clone(), Arc::new(ear)).await?;
+        let mut instance = instance(InstanceKind::Gate, &gate.owner, &gate.part.name);
+        instance.endpoints = vec![listening.url.to_string()];
         registered.push(registry.register(instance).await?);
+        running.listening.push(listening);
     }
     running.registrations.splice(0..0, registered);
+    for node in &nodes {
+        let warden = Warden { node: node.clone(), cluster: running.cluster.clone() };
+        running.tasks.0.push(tokio::spawn(warden.run()));
+    }
     start_topics(&mut running, &nodes, inboxes(&layout.nodes)).await?;
     #[cfg(feature = "http")]
     for http in std::mem::take(&mut app.https) {
@@ -174,6 +195,7 @@ fn describe(mut node: Node, backends: &Backends) -> Result<(Arc<NodeShared>, Hoo
         owner: owner(node.id.as_ref(), &node.name),
         name: node.name,
         locator: backends.locator.clone(),
+        bindings: Bindings::default(),
     });
     let actors = NodeActors::new(node.actors, &doors, own.clone(), node.deadline);
     let shared = NodeShared {
@@ -183,18 +205,27 @@ fn describe(mut node: Node, backends: &Backends) -> Result<(Arc<NodeShared>, Hoo
         encoded: Arc::new(encoded),
         order: node.order,
         deadline: node.deadline,
+        fenced: node.fenced,
     };
     Ok((Arc::new(shared), (node.started, node.stopping, node.weight)))
 }
 
-fn gate_self(part: &crate::gate::Gate, backends: &Backends, layout: &Layout, seats: &[Seat]) -> Arc<GateSelf> {
+fn gate_self(
+    described: (&crate::gate::Gate, Owner),
+    others: (&Backends, &Arc<Peers>),
+    layout: &Layout,
+    seats: &[Seat],
+) -> Arc<GateSelf> {
+    let ((part, owner), (backends, peers)) = (described, others);
     let shards = OnceLock::new();
     let all = layout.gates.iter().filter_map(|n| Some((*n, seats.get(usize::from(*n))?.inbox.clone())));
     let _ = shards.set(all.collect());
     Arc::new(GateSelf {
-        owner: owner(part.id.as_ref(), &part.name),
+        owner,
         locator: backends.locator.clone(),
         users: Users::default(),
+        budget: Budget::default(),
+        peers: peers.clone(),
         cids: AtomicU64::new(0),
         connections: part.listen.iter().map(|_| AtomicUsize::new(0)).collect(),
         draining: AtomicBool::new(false),
@@ -340,11 +371,35 @@ impl Acceptor for Hand {
         let at = usize::from(from.shard) % self.shards.len().max(1);
         let Some((_, inbox)) = self.shards.get(at) else { return };
         let (node, cluster, reach) = (self.node, self.cluster.clone(), inbox.clone());
+        if from.shard == Dialer::ORDERS {
+            let side = Side::Asker { part: Asked::Node(node), from: from.owner };
+            inbox.run(move |shard| {
+                shard.add_link(link, side);
+            });
+            return;
+        }
         inbox.run(move |shard| {
             let side = Side::Node { node, gate: from.owner.clone(), gate_shard: from.shard };
             let link = shard.add_link(link, side);
             cluster.add_reach(from.owner, Reach::Link { inbox: reach, link });
         });
+    }
+}
+
+/// Gives links of other processes to a gate's first shard.
+struct Ear {
+    gate: u8,
+    inbox: Arc<Inbox>,
+}
+
+impl Acceptor for Ear {
+    fn accept(&self, from: Dialer, link: Box<dyn Link>) {
+        if from.shard == Dialer::ORDERS {
+            let side = Side::Asker { part: Asked::Gate(self.gate), from: from.owner };
+            self.inbox.run(move |shard| {
+                shard.add_link(link, side);
+            });
+        }
     }
 }
 
@@ -358,7 +413,7 @@ async fn start_nodes(
     for (index, node) in nodes.iter().enumerate() {
         let own = &node.own;
         let hand = Hand { node: index as u8, shards: shards.clone(), cluster: running.cluster.clone() };
-        let url = transport_url(&app.urls.transport, own)?;
+        let url = transport_url(&app.urls.transport, own.owner.id.to_string(), index)?;
         let listening: Listening = backends.1.listen(&url, own.owner.clone(), Arc::new(hand)).await?;
         let mut instance = instance(InstanceKind::Node, &own.owner, &own.name);
         instance.endpoints = vec![listening.url.to_string()];
@@ -370,11 +425,23 @@ async fn start_nodes(
     Ok(())
 }
 
-/// In memory each instance listens at its own id.
-fn transport_url(text: &str, own: &NodeSelf) -> Result<Url> {
+/// Where a part listens for other processes. In memory each at its own name; of several parts in one process with a port
+/// of its own each takes the next one.
+fn transport_url(text: &str, name: String, nth: usize) -> Result<Url> {
     let url = Url::parse(text)?;
-    match url.scheme() {
-        "memory" => Ok(url.with_host(own.owner.id.to_string())),
+    if url.scheme() == "memory" {
+        return Ok(url.with_host(name));
+    }
+    let port = url.host().rsplit_once(':').and_then(|(host, port)| Some((host.to_owned(), port.parse::<u16>().ok()?)));
+    match port {
+        Some((host, port)) if port != 0 && nth > 0 => {
+            let next = port.checked_add(nth as u16).ok_or_else(|| {
+                Error::config(format!(
+                    "{url}: {nth} parts of this process listen on the ports behind it; give a lower one"
+                ))
+            })?;
+            Ok(url.with_host(format!("{host}:{next}")))
+        }
         _ => Ok(url),
     }
 }

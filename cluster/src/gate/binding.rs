@@ -7,13 +7,16 @@ use std::{
 
 use due_core::{
     Code, Epoch, Error, Kind, Result, SessionId, Uid,
-    locate::{Change, Claim, Place, Slot as Located, Subject, Taken},
+    locate::{Attempt, Change, Claim, Place, Slot as Located, Subject, Taken},
+    registry::InstanceKind,
     transport::{FrameKind, Head},
 };
+use tokio::time::timeout;
 
 use super::{
     client::Slot,
     orders::{ReplyTo, set_slot},
+    part::Duplicate,
     shard::GateSelf,
     users::{Installed, Seat},
 };
@@ -23,7 +26,7 @@ use crate::{
 };
 
 /// How long the locator may take.
-pub(super) const STORE_LIMIT: Duration = Duration::from_secs(1);
+const STORE_LIMIT: Duration = Duration::from_secs(1);
 
 impl Shard {
     /// Takes the user for this session; the last login wins. Answers once the store has decided.
@@ -44,19 +47,20 @@ impl Shard {
         let (session, lane) = (client.id, lane_of(slot, client.generation));
         let floor = client.user.as_deref().map(|(_, e)| *e).unwrap_or_default();
         let claim = Claim { owner: own.owner.clone(), session, floor };
-        self.take_user(g, lane, (uid, claim), to);
+        let spent = !client.hello && own.budget.is_spent(&uid);
+        let gentle = spent || own.part.duplicate == Duplicate::RejectNew;
+        self.take_user(g, lane, (uid, claim, gentle), to);
     }
 
-    /// Asks the store for the user; the bind has begun.
-    pub(super) fn take_user(&mut self, g: u8, lane: u64, claimed: (Uid, Claim), to: ReplyTo) {
+    /// Asks the store for the user; the bind has begun. A `gentle` one leaves an earlier session alone.
+    pub(super) fn take_user(&mut self, g: u8, lane: u64, claimed: (Uid, Claim, bool), to: ReplyTo) {
         let Some(gate) = self.gates.get(usize::from(g)) else { return };
-        let (inbox, locator) = (self.inbox.clone(), gate.own.locator.clone());
-        let (uid, claim) = claimed;
+        let (inbox, own) = (self.inbox.clone(), gate.own.clone());
+        let (uid, claim, gentle) = claimed;
         self.service.spawn(async move {
-            let take = locator.take(Subject::from(uid.clone()), Place::Gate, claim);
-            let taken = match tokio::time::timeout(STORE_LIMIT, take).await {
-                Ok(taken) => taken,
-                Err(_) => Err(Error::new(Kind::Unavailable, "the locator does not answer")),
+            let taken = match gentle {
+                true => take_gently(&own, &uid, claim).await,
+                false => within(own.locator.take(Subject::from(uid.clone()), Place::Gate, claim)).await,
             };
             inbox.run(move |shard| shard.bound(g, lane, uid, taken, to));
         });
@@ -82,14 +86,23 @@ impl Shard {
                 if let Some(old) = own.users.fence(&uid, taken.epoch) {
                     self.kick_seat(g, &uid, old);
                 }
+                if let Some(old) = taken.previous {
+                    self.kick_afar(g, &uid, old, taken.epoch);
+                }
                 self.release(g, uid.clone(), session, taken.epoch);
                 return self.answer(to, Err(Kind::Gone.into()));
             }
             (Ok(taken), Some(client)) => {
                 client.binding = false;
+                if taken.previous.is_some() && !client.hello {
+                    own.budget.taken_over(&uid);
+                }
                 taken
             }
         };
+        if let Some(old) = taken.previous.clone() {
+            self.kick_afar(g, &uid, old, taken.epoch);
+        }
         let seat = Seat { shard: self.number, lane, epoch: taken.epoch };
         match own.users.install(&uid, seat) {
             Installed::Lost => {
@@ -111,9 +124,9 @@ impl Shard {
         let mut slots: Vec<Slot> = Vec::new();
         for (name, located) in &taken.record.node {
             let number = gate.members.name_number(name);
-            if let Some(member) = gate.members.of_owner(&located.owner) {
-                slots.push(Slot { name: number, member, epoch: located.epoch });
-            }
+            // Also one that is not there: its user is told that, not that there is none.
+            let member = gate.members.number_of(&located.owner, name);
+            slots.push(Slot { name: number, member, epoch: located.epoch });
         }
         let Some(client) = gate.clients.get_mut(slot as usize) else { return };
         let old = client.user.replace(Box::new((uid.clone(), taken.epoch)));
@@ -227,6 +240,30 @@ impl Shard {
             self.release(g, user.0, Some(session), user.1);
         }
     }
+}
+
+/// Takes the user unless an earlier session of it lives.
+async fn take_gently(own: &GateSelf, uid: &Uid, claim: Claim) -> Result<Taken> {
+    let (subject, place) = (Subject::from(uid.clone()), Place::Gate);
+    let record = match within(own.locator.if_absent(subject.clone(), place.clone(), claim.clone())).await? {
+        Attempt::Won(taken) => return Ok(taken),
+        Attempt::Refused(record) => record,
+    };
+    let taken = || Error::new(Kind::Duplicate, "the user is logged in already");
+    let old = record.gate.ok_or_else(taken)?;
+    let over = match old.owner == own.owner {
+        true => own.users.is_alone(uid),
+        false => own.peers.is_gone(InstanceKind::Gate, &old.owner).await,
+    };
+    if !over {
+        return Err(taken());
+    }
+    within(own.locator.if_epoch(subject, place, old.epoch, claim)).await?.won().ok_or_else(taken)
+}
+
+pub(super) async fn within<T>(call: impl Future<Output = Result<T>>) -> Result<T> {
+    let late = || Error::new(Kind::Unavailable, "the locator does not answer");
+    timeout(STORE_LIMIT, call).await.unwrap_or_else(|_| Err(late()))
 }
 
 /// Ends a bind on every way out.

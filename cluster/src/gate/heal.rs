@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use due_core::{
-    Epoch, Error, Kind, Result, Uid,
+    Epoch, Kind, Result, Uid,
     locate::{Binding, Claim, Locator, Place, Slot, Subject, Verdict},
 };
 use tokio::{
@@ -11,7 +11,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{binding::STORE_LIMIT, orders::ReplyTo, shard::GateSelf};
+use super::{binding::within, orders::ReplyTo, shard::GateSelf};
 use crate::{
     link::lane_of,
     shard::{driver::Shard, inbox::Inbox},
@@ -81,11 +81,6 @@ impl Healer {
     }
 }
 
-async fn within<T>(call: impl Future<Output = Result<T>>) -> Result<T> {
-    let late = || Error::new(Kind::Unavailable, "the locator does not answer");
-    timeout(STORE_LIMIT, call).await.unwrap_or_else(|_| Err(late()))
-}
-
 impl Shard {
     fn bindings(&self, g: u8, from: u32) -> Page {
         let Some(gate) = self.gates.get(usize::from(g)) else { return (Vec::new(), None) };
@@ -121,7 +116,7 @@ impl Shard {
             Verdict::Tie(other) if mine < other.session => {
                 own.users.begin(&uid);
                 let claim = Claim { owner: own.owner.clone(), session: mine, floor: believed };
-                return self.take_user(g, lane, (uid, claim), ReplyTo::Nobody);
+                return self.take_user(g, lane, (uid, claim, false), ReplyTo::Nobody);
             }
             Verdict::Tie(_) => believed,
             Verdict::Fenced(epoch) => epoch,

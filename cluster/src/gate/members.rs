@@ -102,6 +102,21 @@ impl Members {
         self.iter().find(|(_, m)| &m.owner == owner && m.up != Up::Gone).map(|(i, _)| i)
     }
 
+    /// The number of a node that a user is bound to, also of one that is not linked yet or any more. `slot`: the slot's
+    /// name, which begins with the node's.
+    pub(crate) fn number_of(&mut self, owner: &Owner, slot: &str) -> u16 {
+        if let Some((member, _)) = self.iter().find(|(_, m)| &m.owner == owner) {
+            return member;
+        }
+        if self.list.len() >= usize::from(NONE) {
+            return NONE;
+        }
+        let name = self.name_number(slot.split('/').next().unwrap_or(slot));
+        let (state, up, table) = (State::Work, Up::Gone, Arc::default());
+        self.list.push(Member { owner: owner.clone(), name, state, weight: 1, listed: true, up, table, current: 0 });
+        (self.list.len() - 1) as u16
+    }
+
     pub(crate) fn name_number(&mut self, name: &str) -> u16 {
         if let Some(i) = self.names.iter().position(|n| n == name) {
             return i as u16;

@@ -2,10 +2,12 @@
 
 mod accept;
 mod binding;
+pub(crate) mod budget;
 mod channels;
 pub(crate) mod client;
 pub(crate) mod heal;
 mod inbound;
+mod kick;
 pub(crate) mod lost;
 pub(crate) mod members;
 pub(crate) mod orders;
@@ -17,5 +19,5 @@ mod sweep;
 pub(crate) mod users;
 
 pub use members::Dispatch;
-pub use part::{Admission, Arrival, Gate, Refusal};
+pub use part::{Admission, Arrival, Duplicate, Gate, Refusal};
 pub use settings::{ListenerSettings, Mechanism, Untold};

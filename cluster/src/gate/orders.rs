@@ -83,6 +83,10 @@ impl Shard {
                 shard.close_by_order(g, slot, forced, (code, &text));
                 vec![1]
             }),
+            GateOrder::Kick { uid, below, .. } => {
+                self.kicked_from_afar(g, &uid, below);
+                self.answer(to, Ok(Vec::new()));
+            }
             order => self.session_order_at_gate(g, lane, order, to),
         }
     }

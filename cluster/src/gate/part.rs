@@ -61,6 +61,17 @@ impl From<Code> for Refusal {
     }
 }
 
+/// What a login does to an earlier session of its user, at whichever gate that is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Duplicate {
+    /// Ends it: the last login wins. Old clients, which cannot be told to stay away, may take one user over 5 times in
+    /// 30 s at one gate; for the next 30 s the user stays where it is.
+    #[default]
+    KickOld,
+    /// Leaves it alone: the login fails with `Duplicate` as long as the earlier session lives.
+    RejectNew,
+}
+
 type Hook = dyn Fn(&Arrival<'_>) -> Result<Admission, Refusal> + Send + Sync;
 
 /// A gate: owns client connections, checks, routes and pushes. It never looks into a body.
@@ -70,6 +81,7 @@ pub struct Gate {
     pub(crate) id: Option<String>,
     pub(crate) listen: Vec<String>,
     pub(crate) dispatch: Dispatch,
+    pub(crate) duplicate: Duplicate,
     pub(crate) accept: Option<Arc<Hook>>,
     pub(crate) on_hello: Option<Arc<Hook>>,
 }
@@ -82,6 +94,7 @@ impl Gate {
             id: None,
             listen: Vec::new(),
             dispatch: Dispatch::Sticky,
+            duplicate: Duplicate::KickOld,
             accept: None,
             on_hello: None,
         }
@@ -107,6 +120,13 @@ impl Gate {
     #[must_use]
     pub fn dispatch(mut self, by: Dispatch) -> Self {
         self.dispatch = by;
+        self
+    }
+
+    /// What a login does to an earlier session of its user. Give all gates the same: the gate of the later login decides.
+    #[must_use]
+    pub fn duplicate(mut self, policy: Duplicate) -> Self {
+        self.duplicate = policy;
         self
     }
 

@@ -11,6 +11,7 @@ use due_protocol::due::{Assembler, Dialect, Peer};
 use slab::Slab;
 
 use super::{
+    budget::Budget,
     channels::Channels,
     client::{Client, Stage},
     members::Members,
@@ -18,7 +19,7 @@ use super::{
     settings::ListenerSettings,
     users::Users,
 };
-use crate::{shard::ready::Mark, stat::GateCounters};
+use crate::{peer::Peers, shard::ready::Mark, stat::GateCounters};
 
 /// What all shards of a gate have in common.
 pub(crate) struct GateSelf {
@@ -26,6 +27,8 @@ pub(crate) struct GateSelf {
     pub(crate) owner: Owner,
     pub(crate) locator: Arc<dyn Locator>,
     pub(crate) users: Users,
+    pub(crate) budget: Budget,
+    pub(crate) peers: Arc<Peers>,
     /// The gate's counter of connections; the compatibility number.
     pub(crate) cids: std::sync::atomic::AtomicU64,
     /// Connections of all shards by listener.

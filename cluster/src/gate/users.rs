@@ -80,6 +80,12 @@ impl Users {
         self.stripe(uid).binding.entry(uid.clone()).or_default().count += 1;
     }
 
+    /// Has the user no session here, and no other bind under way than the one that asks?
+    pub(crate) fn is_alone(&self, uid: &Uid) -> bool {
+        let stripe = self.stripe(uid);
+        !stripe.seats.contains_key(uid) && stripe.binding.get(uid).is_none_or(|b| b.count <= 1)
+    }
+
     /// A bind has ended, well or not.
     pub(crate) fn end(&self, uid: &Uid) {
         let mut stripe = self.stripe(uid);

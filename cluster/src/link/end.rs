@@ -1,7 +1,7 @@
 //! One end of a link on a shard.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -15,7 +15,7 @@ use due_core::{
     transport::{Batch, FrameKind, Head, Link, Part, Refused},
 };
 use slab::Slab;
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, task::AbortHandle};
 
 use super::{GateOrder, decode_fault, encode_fault};
 use crate::{
@@ -33,6 +33,15 @@ pub(crate) enum Side {
     Gate { gate: u8, node: Owner, member: Option<u16> },
     /// A node's link to a gate shard.
     Node { node: u8, gate: Owner, gate_shard: u16 },
+    /// Another process asks a part of this one.
+    Asker { part: Asked, from: Owner },
+}
+
+/// Which part of a shard another process asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asked {
+    Gate(u8),
+    Node(u8),
 }
 
 /// Waits for the answer to an order.
@@ -61,10 +70,14 @@ pub(crate) struct LinkEnd {
     alive: Option<oneshot::Sender<()>>,
     /// Tells an answer to an earlier order in the same slot.
     generation: u32,
+    /// Tells this link from others of the shard.
+    pub(crate) serial: u64,
+    /// Calls of the other side that run here, and how to end those that may be ended.
+    pub(crate) calls: HashMap<u64, Option<AbortHandle>>,
 }
 
 /// Flag of an answer that is an error.
-const FLAG_FAULT: u8 = 1;
+pub(crate) const FLAG_FAULT: u8 = 1;
 /// Orders that may wait for their answer on one link.
 const MAX_ORDERS: usize = 16 * 1024;
 /// Bytes of newest pushes that wait for room on one link, each with 64 more for its head.
@@ -95,6 +108,7 @@ impl LinkEnd {
 impl Shard {
     /// Takes a new link in.
     pub(crate) fn add_link(&mut self, link: Box<dyn Link>, side: Side) -> u32 {
+        self.counters.links += 1;
         let entry = self.links.vacant_entry();
         let number = entry.key() as u32;
         let (waker, mark) = self.ready.waker(Token::Link(number));
@@ -114,6 +128,8 @@ impl Shard {
             owed: VecDeque::new(),
             alive: None,
             generation: 1,
+            serial: self.counters.links,
+            calls: HashMap::new(),
         });
         number
     }
@@ -229,6 +245,8 @@ impl Shard {
                     self.frame_to_node(*node, Peer::Link(link), Head { lane: head.corr, ..head }, body);
                 }
                 Side::Node { node, .. } => self.frame_to_node(*node, Peer::Link(link), head, body),
+                Side::Asker { part: Asked::Node(n), from } => self.frame_from_afar(*n, (link, from), head, body),
+                Side::Asker { part: Asked::Gate(g), .. } => self.frame_to_gate(*g, None, Some(link), head, body),
             }
         }
     }
@@ -297,6 +315,7 @@ impl Shard {
         match end.side {
             Side::Gate { gate, node, member, .. } => self.node_lost(gate, &node, member, link),
             Side::Node { node, .. } => self.gate_lost(node, link),
+            Side::Asker { .. } => {}
         }
     }
 

@@ -94,6 +94,12 @@ pub(crate) enum GateOrder {
         code: u32,
         text: String,
     },
+    /// A login elsewhere has displaced this session of a user: every one below the epoch is over.
+    Kick {
+        uid: Uid,
+        session: SessionId,
+        below: Epoch,
+    },
 }
 
 /// The number of a gate's order to a node for its route table.
@@ -115,6 +121,7 @@ impl GateOrder {
             GateOrder::IsOnline(_) => 10,
             GateOrder::Ip(_) => 11,
             GateOrder::Disconnect { .. } => 12,
+            GateOrder::Kick { .. } => 13,
         }
     }
 
@@ -129,6 +136,7 @@ impl GateOrder {
             GateOrder::Close { forced, code, text } => w.u8((*forced).into()).u32(*code).text(text),
             GateOrder::Push { to, route, flags, body } => to.write(w).u32(*route as u32).u8(*flags).rest(body),
             GateOrder::Disconnect { uid, forced, code, text } => w.uid(uid).u8((*forced).into()).u32(*code).text(text),
+            GateOrder::Kick { uid, session, below } => w.uid(uid).u128(session.0).epoch(*below),
         }
         .done()
     }
@@ -158,6 +166,7 @@ impl GateOrder {
                 code: r.u32()?,
                 text: r.text()?.to_owned(),
             },
+            13 => GateOrder::Kick { uid: r.uid()?, session: SessionId(r.u128()?), below: r.epoch()? },
             other => return Err(Error::new(Kind::Unsupported, format!("order {other} is not known here"))),
         })
     }
@@ -252,6 +261,7 @@ mod tests {
             GateOrder::IsOnline(Uid::from(7)),
             GateOrder::Ip(Uid::from(7)),
             GateOrder::Disconnect { uid: Uid::from(7), forced: false, code: 0, text: String::new() },
+            GateOrder::Kick { uid: Uid::from(7), session: SessionId(5), below: Epoch(9) },
         ];
         for order in orders {
             let body = order.encode();

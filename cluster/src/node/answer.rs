@@ -5,10 +5,11 @@ use due_core::{
     Code,
     transport::{FrameKind, Head},
 };
+use tokio::sync::oneshot;
 
 use super::{
     run::mark_busy,
-    shard::{Busy, LateEntry, NodeShard, Work},
+    shard::{Busy, LateEntry, NodeShard, Turn, Work},
 };
 use crate::{
     fault::Fault,
@@ -92,10 +93,32 @@ impl Shard {
             self.inbox.run(move |shard| shard.topic_event(index, place, &body, done));
             return;
         }
+        if let Some(granted) = node.serial_calls.pop_front() {
+            return self.serial_turn(n, granted);
+        }
         if let Some(slot) = node.serial_waiting.pop_front() {
             self.runnable.push((n, slot));
             self.wake_soon();
         }
+    }
+
+    /// Lets a call of another process be the one handler, now or when others have ended.
+    pub(super) fn serial_turn(&mut self, n: u8, granted: oneshot::Sender<Turn>) {
+        let home = self.inbox.clone();
+        let Some(node) = self.nodes.get_mut(usize::from(n)) else { return };
+        if node.serial_busy {
+            return node.serial_calls.push_back(granted);
+        }
+        node.serial_busy = true;
+        // If nobody waits any more, the turn comes back and is over.
+        let _ = granted.send(Turn { home, node: n });
+    }
+
+    pub(super) fn serial_over(&mut self, n: u8) {
+        if let Some(node) = self.nodes.get_mut(usize::from(n)) {
+            node.serial_busy = false;
+        }
+        self.next_serial(n);
     }
 
     fn answer_client(&mut self, n: u8, slot: u32, work: &Work, answer: Answer, out: &[u8]) {

@@ -1,4 +1,4 @@
-//! Calls of routes within the process: what due does with node-to-node delivery, as a call with an answer.
+//! Calls of routes by servers: what due does with node-to-node delivery, as a call with an answer.
 //!
 //! The handler runs in the caller's task; it shares nothing with the shards but what its state shares.
 
@@ -18,6 +18,7 @@ use crate::{
     cluster::Cluster,
     fault::Fault,
     handler::{Answer, Body, Late, Origin, Promise, Request, RouteHandler, Running, Start},
+    peer::Called,
     session::Session,
 };
 
@@ -43,15 +44,39 @@ impl Callee {
     }
 
     /// Runs the route's handler with this body and gives its answer; an empty one for a route that answers nothing.
-    pub(crate) async fn call(&self, cluster: &Cluster, def: RouteDef, body: Bytes) -> Result<Bytes, Fault> {
-        let place = self.node.table.find(def.id).ok_or_else(|| Fault::of(Kind::NoRoute))?;
+    pub(crate) async fn call(&self, cluster: &Cluster, def: RouteDef, called: Called) -> Result<Bytes, Fault> {
         if self.node.order == Order::Node {
             return Err(Fault::of(Kind::WouldDeadlock));
         }
+        self.begin(cluster, def, self.owner(), called).await
+    }
+
+    /// The same for another process. A node of one handler at a time takes it in turn with the others.
+    pub(crate) async fn answer(
+        &self,
+        cluster: &Cluster,
+        def: RouteDef,
+        from: &Owner,
+        called: Called,
+    ) -> Result<Bytes, Fault> {
+        let mut turn = None;
+        if self.node.order == Order::Node {
+            let (granted, grant) = oneshot::channel();
+            let n = self.nobody.0.key.node;
+            self.nobody.0.home.run(move |shard| shard.serial_turn(n, granted));
+            turn = Some(grant.await.map_err(|_| Fault::of(Kind::Unavailable))?);
+        }
+        let outcome = self.begin(cluster, def, from, called).await;
+        drop(turn);
+        outcome
+    }
+
+    async fn begin(&self, cluster: &Cluster, def: RouteDef, from: &Owner, called: Called) -> Result<Bytes, Fault> {
+        let place = self.node.table.find(def.id).ok_or_else(|| Fault::of(Kind::NoRoute))?;
         let limit = self.node.table.mount(place).and_then(|m| m.deadline()).unwrap_or(self.node.deadline);
         let until = Instant::now() + limit;
         let mut handlers = self.take();
-        let ran = AssertUnwindSafe(self.run(cluster, &mut handlers, (place, def), &body, until)).catch_unwind();
+        let ran = AssertUnwindSafe(self.run(cluster, &mut handlers, (place, def, from), &called, until)).catch_unwind();
         match tokio::time::timeout_at(until, ran).await {
             Ok(Ok(outcome)) => {
                 self.give(handlers);
@@ -67,8 +92,8 @@ impl Callee {
         &self,
         cluster: &Cluster,
         handlers: &mut [Box<dyn RouteHandler>],
-        route: (usize, RouteDef),
-        body: &Bytes,
+        route: (usize, RouteDef, &Owner),
+        called: &Called,
         deadline: Instant,
     ) -> Result<Bytes, Fault> {
         let handler = handlers.get_mut(route.0).ok_or_else(|| Fault::of(Kind::NoRoute))?;
@@ -90,11 +115,11 @@ impl Callee {
                 cluster,
                 route: route.1,
                 seq: 0,
-                body: Body::shared(body),
-                uid: None,
+                body: Body::shared(&called.body),
+                uid: called.uid.as_ref(),
                 deadline,
                 trace: Trace::default(),
-                origin: Origin::Node(self.owner()),
+                origin: Origin::Node(route.2),
                 late: Late::new(&make),
             };
             match handler.start(&rq, cx, &mut out) {

@@ -93,7 +93,7 @@ impl Shard {
             Peer::Here(g) => Some((self.gates.get(usize::from(g))?.own.owner.clone(), self.number)),
             Peer::Link(link) => match &self.links.get(link as usize)?.side {
                 Side::Node { gate, gate_shard, .. } => Some((gate.clone(), *gate_shard)),
-                Side::Gate { .. } => None,
+                Side::Gate { .. } | Side::Asker { .. } => None,
             },
         }
     }

@@ -1,8 +1,11 @@
 //! Nodes: sessions, their mailboxes, and the handlers they run.
 
+mod afar;
 mod answer;
+pub(crate) mod bound;
 pub(crate) mod call;
 mod frames;
+pub(crate) mod heal;
 pub(crate) mod part;
 mod run;
 pub(crate) mod shard;

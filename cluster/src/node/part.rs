@@ -2,6 +2,8 @@
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
+use due_core::Uid;
+
 use crate::{cluster::Cluster, fault::Fault, handler::Routes};
 
 /// In which order a node's handlers run.
@@ -15,6 +17,9 @@ pub enum Order {
     Node,
 }
 
+/// A hook for users that are bound to another node by now.
+pub(crate) type Fenced = Box<dyn Fn(Cluster, Uid) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
+
 type Hook = Box<dyn FnOnce(Cluster) -> Pin<Box<dyn Future<Output = Result<(), Fault>> + Send>> + Send>;
 
 /// A node: runs route handlers, event handlers and actors.
@@ -27,6 +32,7 @@ pub struct Node {
     pub(crate) routes: Routes<()>,
     pub(crate) started: Vec<Hook>,
     pub(crate) stopping: Vec<Hook>,
+    pub(crate) fenced: Vec<Fenced>,
     pub(crate) actors: crate::actor::Kinds,
 }
 
@@ -42,6 +48,7 @@ impl Node {
             routes: Routes::new(),
             started: Vec::new(),
             stopping: Vec::new(),
+            fenced: Vec::new(),
             actors: crate::actor::Kinds::default(),
         }
     }
@@ -120,6 +127,17 @@ impl Node {
         self.stopping.push(Box::new(|cluster| Box::pin(hook(cluster))));
         self
     }
+
+    /// Runs when a user that was bound to this node is found to be bound to another one: what is kept in its name here is
+    /// not true any more. After a rebind elsewhere at once, at the latest 15 s after the news of it were lost.
+    #[must_use]
+    pub fn fenced<F: Future<Output = ()> + Send + 'static>(
+        mut self,
+        hook: impl Fn(Cluster, Uid) -> F + Send + Sync + 'static,
+    ) -> Self {
+        self.fenced.push(Box::new(move |cluster, uid| Box::pin(hook(cluster, uid))));
+        self
+    }
 }
 
 impl fmt::Debug for Node {
@@ -136,5 +154,6 @@ pub(crate) struct NodeShared {
     pub(crate) encoded: Arc<crate::link::NodeTable>,
     pub(crate) order: Order,
     pub(crate) deadline: Duration,
+    pub(crate) fenced: Vec<Fenced>,
     pub(crate) actors: crate::actor::NodeActors,
 }

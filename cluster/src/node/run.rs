@@ -189,7 +189,8 @@ impl Shard {
             counters.handled += 1;
             counters.time.record_none();
         }
-        let others_wait = !node.serial_waiting.is_empty() || !node.serial_topics.is_empty();
+        let others_wait =
+            !node.serial_waiting.is_empty() || !node.serial_topics.is_empty() || !node.serial_calls.is_empty();
         let member = node.member_at(g);
         self.replied_in_place(g, member, &work.head, fits);
         if others_wait {

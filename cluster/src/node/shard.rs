@@ -13,7 +13,7 @@ use crate::{
     handler::{RouteHandler, Running},
     link::Credit,
     session::Session,
-    shard::{ready::Mark, timers::TimerKey},
+    shard::{inbox::Inbox, ready::Mark, timers::TimerKey},
     stat::{NodeCounters, RouteCounters},
 };
 
@@ -161,6 +161,19 @@ pub(crate) struct Task {
     pub(crate) done: Option<tokio::sync::oneshot::Sender<()>>,
 }
 
+/// The right to be the one handler of a node with `Order::Node`; given back when it is dropped.
+pub(crate) struct Turn {
+    pub(crate) home: Arc<Inbox>,
+    pub(crate) node: u8,
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let node = self.node;
+        self.home.run(move |shard| shard.serial_over(node));
+    }
+}
+
 /// Sessions of one node on one shard.
 pub(crate) struct NodeShard {
     pub(crate) shared: Arc<NodeShared>,
@@ -185,6 +198,8 @@ pub(crate) struct NodeShard {
     pub(crate) serial_waiting: VecDeque<u32>,
     /// Events of the bus that wait for their turn with `Order::Node`: at most one of each topic.
     pub(crate) serial_topics: VecDeque<(usize, bytes::Bytes, tokio::sync::oneshot::Sender<()>)>,
+    /// Calls of other processes that wait for their turn with `Order::Node`.
+    pub(crate) serial_calls: VecDeque<tokio::sync::oneshot::Sender<Turn>>,
     /// Stands in for the session of messages that no client sent.
     pub(crate) nobody: Session,
     pub(crate) totals: NodeCounters,
@@ -217,6 +232,7 @@ impl NodeShard {
             serial_busy: false,
             serial_waiting: VecDeque::new(),
             serial_topics: VecDeque::new(),
+            serial_calls: VecDeque::new(),
             nobody,
             totals: NodeCounters::default(),
         }

@@ -34,8 +34,13 @@ pub trait Transport: Send + Sync + 'static {
 pub struct Dialer {
     /// The dialing instance.
     pub owner: Owner,
-    /// Which of its shards.
+    /// Which of its shards, or [`Dialer::ORDERS`].
     pub shard: u16,
+}
+
+impl Dialer {
+    /// In place of a shard: the link carries orders of the whole process, and no lanes.
+    pub const ORDERS: u16 = u16::MAX;
 }
 
 /// Takes new links; called from any thread, returns at once.

@@ -126,6 +126,7 @@ async fn two_sessions_that_a_broken_feed_left_alive_become_one() {
         let (ann, bob) = (cluster.client_at("gate-1").await, cluster.client_at("gate-2").await);
         ann.call(LOGIN, &7).await.unwrap();
         cluster.locator().break_feeds(true);
+        cluster.partition("gate-1", "gate-2");
         bob.call(LOGIN, &7).await.unwrap();
         cluster.settle().await;
         assert_eq!((ann.ended(), bob.ended()), (None, None), "nobody told gate-1");

@@ -1,10 +1,13 @@
 //! What a cluster of several processes promises, played in one test process under paused time.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may")]
 
+mod calls;
 mod chaos;
 mod events;
 mod flow;
 mod harness;
+mod heal;
+mod kick;
 mod login;
 mod lost;
 mod nodes;

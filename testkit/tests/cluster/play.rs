@@ -105,12 +105,17 @@ impl Play {
 
     /// The application with another gate.
     pub(crate) fn app_with(&self, events: bool, gate: Gate) -> App {
+        self.app_of(events, gate, |node| node)
+    }
+
+    /// The application with another gate and node.
+    pub(crate) fn app_of(&self, events: bool, gate: Gate, node: impl FnOnce(Node) -> Node) -> App {
         // The first call describes the application, the others are the processes in order.
         let (number, life) = (self.0.starts.fetch_add(1, Ordering::Relaxed), Arc::new(()));
         self.0.lives.lock().unwrap().push((number, Arc::downgrade(&life)));
         let here = Here { play: self.clone(), number, _life: life };
         let routes = if events { routes().merge(watching()) } else { routes() };
-        App::new(Drivers::memory()).with(gate).with(Node::new("game").routes(routes.with_state(here)))
+        App::new(Drivers::memory()).with(gate).with(node(Node::new("game").routes(routes.with_state(here))))
     }
 
     /// A cluster of it.

@@ -24,6 +24,7 @@ pub(super) fn session() -> Session {
         name: "game".into(),
         owner: Owner { id: "game-1".into(), incarnation: Incarnation(2) },
         locator: Arc::new(locate::memory::Memory::default()),
+        bindings: Default::default(),
     };
     let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 9));
     Session::new(Made {
@@ -50,6 +51,7 @@ pub(super) fn cluster() -> Cluster {
         backends,
         gates: Mutex::default(),
         callees: Vec::new(),
+        peers: Arc::new(crate::peer::Peers::nobody(service())),
         service: service(),
         pool: Arc::new(tokio::sync::Semaphore::new(4)),
     }))

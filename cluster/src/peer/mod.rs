@@ -1,0 +1,146 @@
+//! Other processes as this one reaches them beside the lanes of sessions: orders to gates, calls to nodes.
+//!
+//! A link is dialed at the first order and closed when it is idle. Who lives is what the registry says, and where that
+//! names somebody no more, whether its last address still answers.
+
+mod calls;
+pub(crate) mod link;
+mod roster;
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use due_core::{
+    Error, Kind, Owner, Result, Url,
+    registry::{Instance, InstanceKind, Registry},
+    transport::{Dialer, Transport},
+};
+use tokio::{
+    runtime::Handle,
+    task::JoinHandle,
+    time::{Instant, timeout},
+};
+
+pub(crate) use calls::{CALL_ORDER, Called, Incoming};
+use link::{Order, PeerLink};
+use roster::{Roster, Seen};
+
+use crate::link::NodeTable;
+
+/// How long another process may take to answer a dial.
+const DIAL: Duration = Duration::from_secs(2);
+/// Lives that are remembered after the registry has dropped them, for a last look at their address.
+const REMEMBERED: usize = 1024;
+
+/// A link once it is dialed; locked while it is.
+type Dialed = Arc<tokio::sync::Mutex<Option<Arc<PeerLink>>>>;
+
+/// All other processes.
+pub(crate) struct Peers {
+    own: Owner,
+    transport: Arc<dyn Transport>,
+    service: Handle,
+    nodes: Arc<Mutex<Roster>>,
+    gates: Arc<Mutex<Roster>>,
+    links: Mutex<HashMap<Owner, Dialed>>,
+    tables: Mutex<HashMap<u64, Arc<NodeTable>>>,
+}
+
+impl Peers {
+    /// Begins to follow the registry; the tasks do so until they are aborted. `own`: who dials.
+    pub(crate) async fn new(
+        own: Owner,
+        registry: &Arc<dyn Registry>,
+        transport: Arc<dyn Transport>,
+    ) -> Result<(Arc<Self>, Vec<JoinHandle<()>>)> {
+        let (nodes, follow_nodes) = Roster::follow(registry, InstanceKind::Node).await?;
+        let (gates, follow_gates) = Roster::follow(registry, InstanceKind::Gate).await?;
+        let (links, tables) = (Mutex::default(), Mutex::default());
+        let peers = Self { own, transport, service: Handle::current(), nodes, gates, links, tables };
+        Ok((Arc::new(peers), vec![follow_nodes, follow_gates]))
+    }
+
+    /// A process that knows no other.
+    #[cfg(test)]
+    pub(crate) fn nobody(service: Handle) -> Self {
+        let own = Owner { id: "alone".into(), incarnation: due_core::Incarnation(1) };
+        let transport = Arc::new(due_core::transport::memory::Memory::default());
+        let roster = || Arc::new(Mutex::new(Roster::unknown()));
+        let (nodes, gates, links, tables) = (roster(), roster(), Mutex::default(), Mutex::default());
+        Self { own, transport, service, nodes, gates, links, tables }
+    }
+
+    fn roster(&self, kind: InstanceKind) -> std::sync::MutexGuard<'_, Roster> {
+        let roster = if kind == InstanceKind::Gate { &self.gates } else { &self.nodes };
+        roster.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The gates that the registry lists.
+    pub(crate) fn gates(&self) -> Vec<Owner> {
+        self.roster(InstanceKind::Gate).members().iter().map(Instance::owner).collect()
+    }
+
+    /// The nodes that the registry lists.
+    pub(crate) fn nodes(&self) -> Arc<[Instance]> {
+        self.roster(InstanceKind::Node).members()
+    }
+
+    /// Is this life over? The registry names another one of the id, or it names none and the last address does not
+    /// answer. A registry that does not answer itself says nothing.
+    pub(crate) async fn is_gone(&self, kind: InstanceKind, owner: &Owner) -> bool {
+        let seen = self.roster(kind).look(owner);
+        match seen {
+            Seen::Listed(_) | Seen::Unsure => false,
+            Seen::Replaced | Seen::Never => true,
+            Seen::Dropped(last) => self.link(&last).await.is_err(),
+        }
+    }
+
+    /// Sends an order to a gate and waits for its answer. `Unavailable` if it cannot be reached.
+    pub(crate) async fn ask_gate(&self, gate: &Owner, order: Order, until: Instant) -> Result<Vec<u8>> {
+        let member = self.member(InstanceKind::Gate, gate)?;
+        self.link(&member).await?.ask(order, until).await
+    }
+
+    /// What is known of a life that may still be reached.
+    pub(crate) fn member(&self, kind: InstanceKind, owner: &Owner) -> Result<Instance> {
+        match self.roster(kind).look(owner) {
+            Seen::Listed(member) | Seen::Dropped(member) => Ok(member),
+            _ => Err(Error::new(Kind::Unavailable, "the registry does not list it").context("instance", owner)),
+        }
+    }
+
+    /// The link to a process; dials if there is none. Many who ask at once wait for one dial.
+    pub(crate) async fn link(&self, member: &Instance) -> Result<Arc<PeerLink>> {
+        let owner = member.owner();
+        let slot = {
+            let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+            // Places of links that are over, and that nobody dials now.
+            links.retain(|o, slot| {
+                *o == owner || slot.try_lock().map_or(true, |l| l.as_ref().is_some_and(|link| !link.is_over()))
+            });
+            links.entry(owner.clone()).or_default().clone()
+        };
+        let mut slot = slot.lock().await;
+        if let Some(link) = slot.as_ref().filter(|link| !link.is_over()) {
+            return Ok(link.clone());
+        }
+        let link = self.dial(member, &owner).await?;
+        *slot = Some(link.clone());
+        Ok(link)
+    }
+
+    async fn dial(&self, member: &Instance, owner: &Owner) -> Result<Arc<PeerLink>> {
+        let unavailable = |text: &'static str| Error::new(Kind::Unavailable, text).context("instance", owner);
+        let endpoint = member.endpoints.first().ok_or_else(|| unavailable("it listens nowhere"))?;
+        let url = Url::parse(endpoint)?;
+        let from = Dialer { owner: self.own.clone(), shard: Dialer::ORDERS };
+        match timeout(DIAL, self.transport.connect(&url, from, owner)).await {
+            Ok(link) => Ok(PeerLink::start(link?, &self.service)),
+            Err(_) => Err(unavailable("it does not answer")),
+        }
+    }
+}

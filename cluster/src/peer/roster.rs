@@ -1,0 +1,112 @@
+//! The members of one kind, as the registry names them, and the last that is known of those it names no more.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use due_core::{
+    Owner, Result,
+    registry::{Instance, InstanceKind, Registry, View},
+};
+use tokio::{
+    task::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use super::REMEMBERED;
+
+/// What is known of a life.
+pub(crate) enum Seen {
+    Listed(Instance),
+    /// It was listed, and nobody is under its id now.
+    Dropped(Instance),
+    /// Another life has its id.
+    Replaced,
+    /// The registry answers and knows nothing of it, nor does this process, and that for some time.
+    Never,
+    /// The registry does not answer, or may still be about to name it.
+    Unsure,
+}
+
+pub(crate) struct Roster {
+    view: View,
+    dropped: VecDeque<Instance>,
+    /// Lives that nobody has named yet, and when they were asked about for the first time.
+    strangers: VecDeque<(Owner, Instant)>,
+}
+
+/// A live instance is listed by then at the latest.
+const LISTED: Duration = Duration::from_secs(6);
+
+impl Roster {
+    /// Follows the registry in a task.
+    pub(crate) async fn follow(
+        registry: &Arc<dyn Registry>,
+        kind: InstanceKind,
+    ) -> Result<(Arc<Mutex<Self>>, JoinHandle<()>)> {
+        let mut watch = registry.watch(kind).await?;
+        let roster = Arc::new(Mutex::new(Self::new(watch.view())));
+        let shown = roster.clone();
+        let task = tokio::spawn(async move {
+            loop {
+                let view = watch.changed().await;
+                shown.lock().unwrap_or_else(PoisonError::into_inner).show(view);
+            }
+        });
+        Ok((roster, task))
+    }
+
+    /// A registry that never answers.
+    #[cfg(test)]
+    pub(crate) fn unknown() -> Self {
+        Self::new(View::unknown(Instant::now()))
+    }
+
+    fn new(view: View) -> Self {
+        Self { view, dropped: VecDeque::new(), strangers: VecDeque::new() }
+    }
+
+    fn show(&mut self, view: View) {
+        let listed = |all: &[Instance], owner: &Owner| all.iter().any(|m| m.owner() == *owner);
+        self.dropped.retain(|m| !listed(&view.members, &m.owner()));
+        let gone = self.view.members.iter().filter(|m| !listed(&view.members, &m.owner()));
+        self.dropped.extend(gone.cloned());
+        while self.dropped.len() > REMEMBERED {
+            self.dropped.pop_front();
+        }
+        self.view = view;
+    }
+
+    pub(crate) fn members(&self) -> Arc<[Instance]> {
+        self.view.members.clone()
+    }
+
+    pub(crate) fn look(&mut self, owner: &Owner) -> Seen {
+        let same_id = self.view.members.iter().find(|m| m.id == owner.id);
+        match same_id {
+            Some(member) if member.incarnation == owner.incarnation => return Seen::Listed(member.clone()),
+            Some(_) => return Seen::Replaced,
+            None => {}
+        }
+        if let Some(last) = self.dropped.iter().find(|m| m.owner() == *owner) {
+            return Seen::Dropped(last.clone());
+        }
+        match self.view.is_live() && self.is_strange(owner) {
+            true => Seen::Never,
+            false => Seen::Unsure,
+        }
+    }
+
+    /// Has the registry had the time to name it?
+    fn is_strange(&mut self, owner: &Owner) -> bool {
+        if let Some((_, since)) = self.strangers.iter().find(|(o, _)| o == owner) {
+            return since.elapsed() >= LISTED;
+        }
+        if self.strangers.len() >= REMEMBERED {
+            self.strangers.pop_front();
+        }
+        self.strangers.push_back((owner.clone(), Instant::now()));
+        false
+    }
+}
