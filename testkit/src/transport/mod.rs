@@ -1,15 +1,18 @@
 //! What every transport does.
 //!
-//! A bench is one transport and an address to listen at; each case listens anew. Faults are optional: a case that needs
-//! one which the bench cannot play is skipped and reported.
+//! A bench is one transport and an address to listen at; each case listens anew. [`Faults`] are optional: a case that
+//! needs one which the bench cannot play is skipped and reported.
 
 mod ends;
 mod faults;
 mod flow;
 mod link;
+#[cfg(feature = "servers")]
+mod wire;
 
 use std::{future::poll_fn, sync::Arc, time::Duration};
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use due_core::{
     Error, Incarnation, InstanceId, Kind, Owner, Result, Url,
@@ -19,6 +22,75 @@ use tokio::sync::mpsc;
 
 use crate::suite::{self, Case, Ran, Report, case, within};
 
+#[cfg(feature = "servers")]
+pub use wire::Wire;
+
+/// What a network does to the links of a bench, on command. Each command has happened when its method returns.
+#[async_trait]
+pub trait Faults: Send + Sync + 'static {
+    /// The address by which the dialer reaches `url`, where the server listens.
+    async fn way(&self, url: &Url) -> Url {
+        url.clone()
+    }
+
+    /// Do links get a lost connection back without a loss?
+    fn come_back(&self) -> bool {
+        false
+    }
+
+    /// From now on nothing that `from` sends arrives at `to`, not even the end of a link, and neither can connect to the
+    /// other.
+    fn cut(&self, from: &InstanceId, to: &InstanceId);
+
+    /// Ends a cut, both ways: what was held back arrives.
+    fn heal(&self, a: &InstanceId, b: &InstanceId);
+
+    /// Resets every connection between the two.
+    fn reset(&self, a: &InstanceId, b: &InstanceId);
+
+    /// `id` stops reading.
+    fn stall(&self, id: &InstanceId);
+
+    /// `id` reads again.
+    fn resume(&self, id: &InstanceId);
+
+    /// Connects to `id` are refused.
+    fn refuse(&self, id: &InstanceId);
+
+    /// Connects to `id` are possible again.
+    fn welcome(&self, id: &InstanceId);
+}
+
+impl Faults for memory::Faults {
+    fn cut(&self, from: &InstanceId, to: &InstanceId) {
+        self.cut(from, to);
+    }
+
+    fn heal(&self, a: &InstanceId, b: &InstanceId) {
+        self.heal(a, b);
+    }
+
+    fn reset(&self, a: &InstanceId, b: &InstanceId) {
+        self.reset(a, b);
+    }
+
+    fn stall(&self, id: &InstanceId) {
+        self.stall(id);
+    }
+
+    fn resume(&self, id: &InstanceId) {
+        self.resume(id);
+    }
+
+    fn refuse(&self, id: &InstanceId) {
+        self.refuse(id);
+    }
+
+    fn welcome(&self, id: &InstanceId) {
+        self.welcome(id);
+    }
+}
+
 /// A transport and an address.
 #[derive(Clone)]
 pub struct Bench {
@@ -27,13 +99,22 @@ pub struct Bench {
     /// Where to listen: an address that stands for a free one (port 0).
     pub url: Url,
     /// What can go wrong here.
-    pub faults: Option<memory::Faults>,
+    pub faults: Option<Arc<dyn Faults>>,
+}
+
+impl Bench {
+    async fn way(&self, url: &Url) -> Url {
+        match &self.faults {
+            Some(faults) => faults.way(url).await,
+            None => url.clone(),
+        }
+    }
 }
 
 /// The bench of the memory transport, with links of 256 KiB.
 pub fn memory() -> Result<Bench> {
     let transport = memory::Memory::with_high_water(256 * 1024);
-    let faults = Some(transport.faults());
+    let faults: Option<Arc<dyn Faults>> = Some(Arc::new(transport.faults()));
     Ok(Bench { transport: Arc::new(transport), url: Url::parse("memory://")?, faults })
 }
 
@@ -57,6 +138,7 @@ pub const CASES: &[Case<Bench>] = &[
     case!(faults::a_cut_is_one_way),
     case!(faults::a_stalled_reader_fills_its_link),
     case!(faults::a_reset_ends_both_ends),
+    case!(faults::a_link_that_comes_back_loses_and_repeats_nothing),
     case!(faults::a_refused_connect_is_unavailable),
 ];
 
@@ -92,6 +174,8 @@ impl Acceptor for Inbox {
 /// A listening server.
 struct Server {
     listening: Listening,
+    /// How the dialer reaches it.
+    way: Url,
     accepted: mpsc::UnboundedReceiver<(Dialer, Box<dyn Link>)>,
 }
 
@@ -99,12 +183,13 @@ impl Server {
     async fn listen(bench: &Bench) -> Result<Self> {
         let (tell, accepted) = mpsc::unbounded_channel();
         let listening = bench.transport.listen(&bench.url, server(), Arc::new(Inbox(tell))).await?;
-        Ok(Self { listening, accepted })
+        let way = bench.way(&listening.url).await;
+        Ok(Self { listening, way, accepted })
     }
 
     /// A link, seen from the dialer and from the server.
     async fn pair(&mut self, bench: &Bench) -> Result<(End, End)> {
-        let near = within(SOON, "a link", bench.transport.connect(&self.listening.url, dialer(), &server())).await??;
+        let near = within(SOON, "a link", bench.transport.connect(&self.way, dialer(), &server())).await??;
         let accepted = within(SOON, "the accepted link", self.accepted.recv()).await?;
         let (_, far) = accepted.ok_or_else(|| Error::new(Kind::Gone, "the listener is gone"))?;
         Ok((End::new(near), End::new(far)))
