@@ -28,9 +28,8 @@ use self::{
     message::{Challenge, Hello},
 };
 
-#[allow(unused_imports, reason = "the transports follow")]
 pub(crate) use keys::{Keys, TAG};
-#[allow(unused_imports, reason = "the transports follow")]
+
 pub(crate) use message::{LONGEST, MAX_ID, MAX_NAMESPACE};
 
 /// Who dials whom, and for which link session.

@@ -77,8 +77,11 @@ impl Inlet {
         Ok(wire::peek(bytes)?.and_then(|(own, len)| Some((own, bytes.get(..len)?))))
     }
 
-    /// The unit of `len` bytes was looked at.
-    pub(super) fn seen(&mut self, len: usize) {
+    /// The unit of `len` bytes was looked at; is it `done` with, so that nobody need look again?
+    pub(super) fn seen(&mut self, len: usize, done: bool) {
+        if done && self.start == self.scanned {
+            self.start += len;
+        }
         self.scanned += len;
     }
 

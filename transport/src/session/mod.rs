@@ -33,13 +33,15 @@ use self::{
     wire::{Hello, PART, Ping, Unit},
 };
 
-#[allow(unused_imports, reason = "the transports follow")]
 pub(crate) use beat::SWEEP;
-#[allow(unused_imports, reason = "the transports follow")]
+
 pub(crate) use wire::Broken;
 
 /// The largest window that another side may claim, in bytes.
 const MAX_WINDOW: u64 = 1 << 30;
+
+/// Bytes of the link itself that may wait to be written; what asks for more of them waits too.
+const OWN: usize = 4096;
 
 /// What a session holds.
 #[derive(Clone, Copy, Debug)]
@@ -58,7 +60,6 @@ pub(crate) struct Session {
     peer: Option<Hello>,
     /// There was a connection before: the other side's count decides where to go on.
     resumed: bool,
-    met: bool,
     attached: bool,
     log: Log,
     parts: Parts,
@@ -100,7 +101,6 @@ impl Session {
             limits,
             peer: None,
             resumed: false,
-            met: false,
             attached: false,
             log: Log::default(),
             parts: Parts::default(),
@@ -142,11 +142,6 @@ impl Session {
         self.own.clear();
         self.own_written = 0;
         self.suspect = None;
-    }
-
-    /// Did the other side ever say anything? If not, it does not know that there is a session.
-    pub(crate) fn is_met(&self) -> bool {
-        self.met
     }
 
     /// Has the other side ended the session, and is everything before that handed out?
@@ -309,6 +304,16 @@ impl Session {
         }
     }
 
+    /// Is something there that was read and not handed out?
+    pub(crate) fn has_unread(&self) -> bool {
+        !self.inlet.ready().is_empty()
+    }
+
+    /// Is nothing handed out now, see [`Session::suspect`]?
+    pub(crate) fn is_suspect(&self) -> bool {
+        self.suspect.is_some()
+    }
+
     /// Holds back what is read until the other side answers a heartbeat that is sent now.
     pub(crate) fn suspect(&mut self, now: Instant) {
         if !self.attached {
@@ -346,16 +351,16 @@ impl Session {
         self.inlet.filled(n);
         self.beat.hear(now);
         while let Some((own, bytes)) = self.inlet.unseen()? {
-            let len = bytes.len();
+            let (len, is_bye) = (bytes.len(), wire::is_bye(bytes));
             let unit = if own { wire::parse(bytes)?.map(|(unit, _)| unit) } else { None };
             match unit {
                 Some(Unit::Hello(hello)) => self.meet(hello)?,
-                _ if self.peer.is_none() && !is_bye(unit) => return Err(Broken("a unit before the hello")),
+                _ if self.peer.is_none() && !is_bye => return Err(Broken("a unit before the hello")),
                 Some(Unit::Ping(ping)) => self.pinged(now, ping)?,
                 Some(Unit::Ack(received)) => self.confirm(now, received)?,
                 _ => {}
             }
-            self.inlet.seen(len);
+            self.inlet.seen(len, own && !is_bye);
         }
         if self.suspect.is_some() && !self.inlet.is_hungry() {
             return Err(Broken("more bytes under way than the window permits"));
@@ -375,7 +380,7 @@ impl Session {
         } else if hello.received != 0 {
             return Err(Broken("a count before the first unit"));
         }
-        (self.peer, self.met) = (Some(hello), true);
+        self.peer = Some(hello);
         Ok(())
     }
 
@@ -386,7 +391,7 @@ impl Session {
             self.suspect = None;
             self.inlet.hold(0);
         }
-        if ping.urgent {
+        if ping.urgent && self.own.len() < OWN {
             self.ping(now, false);
         }
         self.log.confirm(ping.received)
@@ -434,7 +439,7 @@ impl Session {
     /// Confirms what was handed out as soon as it is worth a write of its own.
     fn settle(&mut self) {
         let window = self.peer.map_or(0, |peer| peer.window) as usize;
-        if self.received > self.told && self.owed >= window / 8 {
+        if self.received > self.told && self.owed >= window / 8 && self.own.len() < OWN {
             self.tell();
         }
     }
@@ -451,8 +456,11 @@ impl Ages {
     }
 }
 
-fn is_bye(unit: Option<Unit<'_>>) -> bool {
-    matches!(unit, Some(Unit::Bye))
+/// The bytes that tell a dialer that its session is over.
+pub(crate) fn farewell() -> Vec<u8> {
+    let mut bytes = Vec::new();
+    wire::put_bye(&mut bytes);
+    bytes
 }
 
 type First<'a> = (Head, Option<u32>, &'a [u8]);

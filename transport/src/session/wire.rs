@@ -200,6 +200,11 @@ pub(crate) fn peek(bytes: &[u8]) -> Result<Option<(bool, usize)>, Broken> {
     Ok(Some((own, len)))
 }
 
+/// Is this whole unit the end of the link session?
+pub(crate) fn is_bye(unit: &[u8]) -> bool {
+    unit.get(4) == Some(&BYE)
+}
+
 fn split(bytes: &[u8]) -> Result<Option<(&[u8], usize)>, Broken> {
     let Some((length, rest)) = bytes.split_first_chunk() else { return Ok(None) };
     let len = u32::from_be_bytes(*length) as usize;
