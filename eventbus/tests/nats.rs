@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 use common::{LIMIT, Network, balanced, event, failed, has, next, publish, published, refused, says, subscribe, until};
 use due_core::{
     Kind, Result, Retry, Url,
-    bus::{Cause, Delivery, EventBus, Options},
+    bus::{Begin, Cause, Delivery, EventBus, Options},
 };
 use due_eventbus::nats;
 use due_testkit::{
@@ -236,4 +236,158 @@ async fn a_missing_server_and_a_wrong_password_name_url_and_fix() {
     }
     let bus = open(&format!("due:right@{}", server.address()), "").await.unwrap();
     publish(&bus, "t", 1).await.unwrap();
+}
+
+const KEPT: &str = "mode=jetstream&storage=memory&max-bytes=64MiB";
+
+#[tokio::test]
+async fn jetstream_does_what_every_bus_does() {
+    let Some(server) = Server::shared(Program::Nats).await else { return };
+    let make = || async { network(server.address(), KEPT, "due.kept", false).await.bench() };
+    let report = bus::suite(make).await.unwrap();
+    let skipped: Vec<_> = report.skipped.iter().map(|s| s.0).collect();
+    assert_eq!(
+        skipped,
+        [
+            "a_group_keeps_the_order_of_a_key",
+            "a_cut_is_told_and_counted",
+            "a_jump_in_the_numbers_is_a_gap",
+            "a_lost_tail_shows_with_the_beacon",
+        ]
+    );
+}
+
+/// proves P13
+#[tokio::test]
+async fn jetstream_that_dies_loses_nothing_it_stored() {
+    let Some(server) = Server::start(Program::Nats).await else { return };
+    let query = "mode=jetstream&ack-wait=2s";
+    let [a, b] = [open(server.address(), query).await.unwrap(), open(server.address(), query).await.unwrap()];
+    let mut plain = subscribe(&b, "t", Options::default()).await;
+    let mut kept = subscribe(&b, "t", Options::default().durable("d")).await;
+    for n in 0..10 {
+        publish(&a, "t", n).await.unwrap();
+    }
+    assert_eq!(event(&mut plain).await.number, 1);
+    let first = event(&mut kept).await;
+    first.ack().await.unwrap();
+    server.kill();
+    refused(&a).await;
+    refused(&b).await;
+    server.restart().await;
+    published(&a).await;
+    published(&b).await;
+    for n in 10..20 {
+        publish(&a, "t", n).await.unwrap();
+    }
+    for number in 2..=20 {
+        assert_eq!(event(&mut plain).await.number, number, "a restart makes no gap");
+    }
+    let mut seen = std::collections::BTreeSet::from([first.number]);
+    while seen.len() < 20 {
+        let event = event(&mut kept).await;
+        event.ack().await.unwrap();
+        seen.insert(event.number);
+    }
+    assert_eq!(seen, (1..=20).collect());
+}
+
+/// proves P13
+#[tokio::test]
+async fn a_wiped_jetstream_is_told() {
+    let Some(server) = Server::start(Program::Nats).await else { return };
+    let bus = open(server.address(), "mode=jetstream").await.unwrap();
+    let mut plain = subscribe(&bus, "t", Options::default()).await;
+    let mut kept = subscribe(&bus, "t", Options::default().durable("d")).await;
+    for n in 0..5 {
+        publish(&bus, "t", n).await.unwrap();
+    }
+    let seen = until(&mut plain, 4).await.0;
+    event(&mut kept).await;
+    server.wipe().await;
+    published(&bus).await;
+    publish(&bus, "t", 100).await.unwrap();
+    let (events, gaps) = until(&mut plain, 100).await;
+    assert!(has(&gaps, Cause::Trimmed), "{gaps:?}");
+    balanced(&seen[4], &events, &gaps);
+    let (_, gaps) = until(&mut kept, 100).await;
+    assert!(has(&gaps, Cause::Trimmed), "{gaps:?}");
+}
+
+/// proves P13
+#[tokio::test]
+async fn a_place_that_was_trimmed_is_told() {
+    let Some(server) = Server::start(Program::Nats).await else { return };
+    let way = Proxy::to(server.address()).await;
+    let query = "mode=jetstream&storage=memory&max-bytes=64KiB";
+    let [a, b] = [open(server.address(), query).await.unwrap(), open(way.address(), query).await.unwrap()];
+    let mut plain = subscribe(&b, "t", Options::default()).await;
+    publish(&a, "t", 0).await.unwrap();
+    let seen = event(&mut plain).await;
+    drop(subscribe(&b, "t", Options::default().durable("d")).await);
+    way.cut();
+    refused(&b).await;
+    for n in 1..1000 {
+        publish(&a, "t", n).await.unwrap();
+    }
+    way.mend();
+    let (events, gaps) = until(&mut plain, 999).await;
+    assert!(has(&gaps, Cause::Trimmed), "{gaps:?}");
+    balanced(&seen, &events, &gaps);
+    published(&b).await;
+    let mut kept = subscribe(&b, "t", Options::default().durable("d")).await;
+    assert!(has(&until(&mut kept, 999).await.1, Cause::Trimmed));
+    let mut late = subscribe(&b, "t", Options::default().from(Begin::After(seen.position.unwrap()))).await;
+    assert!(has(&until(&mut late, 999).await.1, Cause::Trimmed));
+}
+
+/// proves P13, P20
+#[tokio::test]
+async fn jetstream_that_stops_for_8_seconds_loses_nothing_it_stored() {
+    let Some(server) = Server::start(Program::Nats).await else { return };
+    let [a, b] = [open(server.address(), KEPT).await.unwrap(), open(server.address(), KEPT).await.unwrap()];
+    let mut sub = subscribe(&b, "t", Options::default()).await;
+    publish(&a, "t", 0).await.unwrap();
+    let seen = event(&mut sub).await;
+    server.pause();
+    time::sleep(Duration::from_secs(8)).await;
+    server.resume();
+    published(&a).await;
+    publish(&a, "t", 1).await.unwrap();
+    let (events, gaps) = until(&mut sub, 1).await;
+    assert_eq!(gaps, []);
+    balanced(&seen, &events, &gaps);
+}
+
+#[tokio::test]
+async fn a_group_gets_each_event_once_though_members_come_and_go() {
+    let Some(server) = Server::start(Program::Nats).await else { return };
+    let bus = open(server.address(), KEPT).await.unwrap();
+    let group = || Options::default().group("g");
+    let mut stays = subscribe(&bus, "t", group()).await;
+    let mut seen = Vec::new();
+    for round in 0..10 {
+        let mut comes = subscribe(&bus, "t", group()).await;
+        for n in 0..20 {
+            publish(&bus, "t", round * 20 + n).await.unwrap();
+        }
+        seen.push(event(&mut comes).await.number);
+        // What it has fetched and not handed over goes to the other.
+        drop(comes);
+        while seen.len() < (round as usize + 1) * 20 {
+            seen.push(event(&mut stays).await.number);
+        }
+    }
+    seen.sort_unstable();
+    assert_eq!(seen, (1..=200).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_server_without_jetstream_or_a_missing_stream_names_the_fix() {
+    let Some(server) = Server::start(Program::Nats).await else { return };
+    let error = open(server.address(), "mode=jetstream&create=off").await.err().unwrap();
+    says(&error, Kind::Config, &[server.address(), "due-kept", "create=on"]);
+    let bus = open(server.address(), "mode=jetstream").await.unwrap();
+    publish(&bus, "t", 1).await.unwrap();
+    open(server.address(), "mode=jetstream&create=off").await.unwrap();
 }

@@ -75,14 +75,20 @@ impl Connection {
         }
     }
 
+    /// The server closes the connection of who sends more than it takes.
+    pub(super) fn check_size(&self, body: &Bytes) -> Result<()> {
+        let limit = self.client.max_payload();
+        if body.len() <= limit {
+            return Ok(());
+        }
+        let e = Error::new(Kind::TooLarge, "the event is over the server's max_payload: raise it there");
+        Err(e.context("bytes", body.len()).context("max_payload", limit))
+    }
+
     /// Sends in order, without waiting for the server.
     pub(super) async fn publish(&self, subject: String, body: Bytes) -> Result<Life> {
         let life = self.check_up()?;
-        let limit = self.client.max_payload();
-        if body.len() > limit {
-            let e = Error::new(Kind::TooLarge, "the event is over the server's max_payload: raise it there");
-            return Err(e.context("bytes", body.len()).context("max_payload", limit));
-        }
+        self.check_size(&body)?;
         match time::timeout(self.timeout, self.client.publish(subject, body)).await {
             Ok(Ok(())) => Ok(life),
             Ok(Err(e)) => Err(down(&self.url).because(e)),
