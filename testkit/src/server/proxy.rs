@@ -148,7 +148,7 @@ impl Way {
         match order {
             Order::Open if listener.is_some() => return,
             Order::Open => *listener = Some(wanted(listen(&self.ports).and_then(tokio::net::TcpListener::from_std))),
-            Order::Cut => *listener = None,
+            Order::Cut => listener.take().iter().for_each(close),
             Order::CloseAll => {}
         }
         self.open.shutdown().await;
@@ -170,6 +170,11 @@ async fn accept(listener: Option<&tokio::net::TcpListener>) -> Option<TcpStream>
         Some(listener) => listener.accept().await.ok().map(|(client, _)| client),
         None => std::future::pending().await,
     }
+}
+
+/// At once, also when a process that another test starts right now has a copy of it for a moment.
+fn close(listener: &tokio::net::TcpListener) {
+    let _ = rustix::net::shutdown(listener, rustix::net::Shutdown::Both);
 }
 
 fn listen(ports: &Ports) -> io::Result<TcpListener> {
