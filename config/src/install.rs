@@ -6,5 +6,7 @@ use due_core::Drivers;
 pub fn install(drivers: &mut Drivers) {
     #[cfg(feature = "file")]
     drivers.config.add("file", crate::file::open);
+    #[cfg(feature = "etcd")]
+    drivers.config.add("etcd", crate::etcd::open);
     let _ = drivers;
 }

@@ -3,6 +3,7 @@
 //! | feature | what it compiles in |
 //! |---|---|
 //! | `file` | `file://` sources: a directory or a file on disk |
+//! | `etcd` | `etcd://` sources: etcd 3.4 or newer |
 //! | `consul` | `consul://` sources: the key/value store of a consul agent |
 //! | `boot` | what a program reads once at start: file, environment, command line |
 //! | `format` | decoders of json, yaml, toml and xml; comes with `file` and `boot` |
@@ -13,6 +14,8 @@
 
 #[cfg(feature = "boot")]
 pub mod boot;
+#[cfg(feature = "etcd")]
+pub mod etcd;
 #[cfg(feature = "file")]
 pub mod file;
 #[cfg(feature = "format")]

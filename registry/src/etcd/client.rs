@@ -7,7 +7,7 @@ use std::{error::Error as _, time::Duration};
 
 use due_core::{Error, Kind, Result, Retry, Url};
 use etcd_client::{
-    Client, ConnectOptions, GetOptions, GetResponse, KeyValue, KvClient, Txn, TxnResponse, WatchOptions, WatchResponse,
+    Client, ConnectOptions, GetOptions, GetResponse, KvClient, Txn, TxnResponse, WatchOptions, WatchResponse,
     WatchStream,
 };
 use tokio::{sync::OnceCell, time};
@@ -15,9 +15,6 @@ use tonic::Code;
 
 /// Largest answer in bytes.
 const LARGEST: usize = 64 << 20;
-
-/// Largest list in bytes, over all its answers.
-const LARGEST_LIST: usize = 256 << 20;
 
 /// Time for one TCP connection.
 const CONNECT: Duration = Duration::from_secs(1);
@@ -75,9 +72,9 @@ impl Etcd {
         std::str::from_utf8(key).ok()?.strip_prefix(&*self.root)
     }
 
-    pub(super) async fn get(&self, key: &str, options: GetOptions) -> Result<GetResponse> {
+    pub(super) async fn get(&self, key: impl AsRef<[u8]>, options: GetOptions) -> Result<GetResponse> {
         let get = |client: Client| {
-            let (key, options) = (key.to_owned(), options.clone());
+            let (key, options) = (key.as_ref().to_vec(), options.clone());
             async move { kv(&client).get(key, Some(options)).await }
         };
         self.ask(Effect::Reads, get).await
@@ -89,29 +86,6 @@ impl Etcd {
             async move { kv(&client).txn(txn).await }
         };
         self.ask(effect, run).await
-    }
-
-    /// Everything under a prefix (a whole key of ours, not bare), as of one revision, and that revision.
-    pub(super) async fn list(&self, prefix: &str, page: i64) -> Result<(Vec<KeyValue>, i64)> {
-        let end = after(prefix);
-        let page = GetOptions::new().with_range(end).with_limit(page);
-        let mut answer = self.get(prefix, page.clone()).await?;
-        let revision = answer.header().map_or(0, |h| h.revision());
-        let (mut all, mut bytes) = (Vec::new(), 0);
-        loop {
-            let (more, kvs) = (answer.more(), answer.take_kvs());
-            bytes += kvs.iter().map(|kv| kv.key().len() + kv.value().len()).sum::<usize>();
-            if bytes > LARGEST_LIST {
-                return Err(Error::new(Kind::TooLarge, "this list is over 256 MiB").context("prefix", prefix));
-            }
-            all.extend(kvs);
-            let Some(last) = all.last().filter(|_| more) else { return Ok((all, revision)) };
-            let next = [last.key(), &[0]].concat();
-            let next = String::from_utf8(next).map_err(|e| {
-                Error::new(Kind::Malformed, "a key that is not text").context("prefix", prefix).because(e)
-            })?;
-            answer = self.get(&next, page.clone().with_revision(revision)).await?;
-        }
     }
 
     /// Changes under a prefix after revision `from`, or from now on if that is 0. Returns when the server has confirmed,
@@ -128,7 +102,9 @@ impl Etcd {
                 Ok((stream, first))
             }
         };
-        let (stream, first) = self.ask(Effect::Reads, open).await?;
+        // What broke behind a list may have been the end of that server's life: the caller lists again.
+        let again = if from == 0 { self.again() } else { 0 };
+        let (stream, first) = self.in_time(Effect::Reads, again, open).await?;
         let first = self.alive(first)?;
         Ok((stream, first.header().map_or(0, |h| h.revision())))
     }
@@ -141,15 +117,22 @@ impl Etcd {
         }
     }
 
-    /// A call within the time limit. It is made again while it could not be sent: a connection that broke earlier says so
-    /// to the next call only, and one host of many may be away.
+    /// A call within the time limit. It is made again while it has certainly changed nothing: a connection that broke
+    /// earlier says so to the next call only, and one host of many may be away.
     pub(super) async fn ask<T, F>(&self, effect: Effect, call: impl Fn(Client) -> F) -> Result<T>
+    where
+        F: Future<Output = Answer<T>>,
+    {
+        self.in_time(effect, self.again(), call).await
+    }
+
+    async fn in_time<T, F>(&self, effect: Effect, again: usize, call: impl Fn(Client) -> F) -> Result<T>
     where
         F: Future<Output = Answer<T>>,
     {
         let work = async {
             self.log_in().await?;
-            self.send(effect, call).await
+            self.send(effect, again, call).await
         };
         match time::timeout(self.limit, work).await {
             Ok(outcome) => outcome,
@@ -157,24 +140,27 @@ impl Etcd {
         }
     }
 
-    async fn send<T, F>(&self, effect: Effect, call: impl Fn(Client) -> F) -> Result<T>
+    async fn send<T, F>(&self, effect: Effect, mut again: usize, call: impl Fn(Client) -> F) -> Result<T>
     where
         F: Future<Output = Answer<T>>,
     {
-        let mut left = 2 * self.url.hosts().len();
         loop {
-            match call(self.client.clone()).await {
-                Err(etcd_client::Error::GRpcStatus(status)) if left > 0 && unsent(&status) => left -= 1,
-                outcome => return outcome.map_err(|e| self.explain(e, effect)),
+            match call(self.client.clone()).await.map_err(|e| self.explain(e, effect)) {
+                Err(e) if again > 0 && e.kind() == Kind::Unavailable => again -= 1,
+                outcome => return outcome,
             }
         }
+    }
+
+    fn again(&self) -> usize {
+        2 * self.url.hosts().len()
     }
 
     /// Once; later the client renews its token by itself.
     async fn log_in(&self) -> Result<()> {
         let Some(login) = &self.login else { return Ok(()) };
         let log_in = || {
-            self.send(Effect::Reads, |mut client| {
+            self.send(Effect::Reads, self.again(), |mut client| {
                 let login = login.clone();
                 async move { client.update_user(Some(login)).await }
             })
@@ -274,15 +260,6 @@ fn hosts(url: &Url) -> Result<Vec<String>> {
 
 fn kv(client: &Client) -> KvClient {
     client.kv_client().max_decoding_message_size(LARGEST)
-}
-
-/// The first key behind all that begin with `prefix`, which ends in no byte 255 because it is text.
-fn after(prefix: &str) -> Vec<u8> {
-    let mut end = prefix.as_bytes().to_vec();
-    if let Some(last) = end.last_mut() {
-        *last += 1;
-    }
-    end
 }
 
 /// Nobody knows whether it happened, unless it changes nothing.

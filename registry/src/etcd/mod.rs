@@ -18,6 +18,7 @@
 //! begins empty and stale. A wrong login or a wrong setting is an error at once.
 
 mod client;
+mod list;
 mod store;
 
 use std::sync::Arc;
