@@ -1,5 +1,7 @@
 //! What stands in etcd and in a URL that should not.
 
+use std::{fs, path::Path};
+
 use due_core::{
     Drivers, Kind, Url,
     registry::{InstanceKind, Registry},
@@ -85,4 +87,13 @@ async fn a_wrong_url_names_the_key_the_value_and_the_fix() {
         assert!(parts.iter().all(|part| said.contains(part)), "{text}: {said}");
         assert!(!said.contains("hunter2"), "{said}");
     }
+}
+/// Leaves do not know each other, so each has these files; here they stay the same.
+#[test]
+fn what_talks_to_etcd_is_the_same_in_three_crates() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let read = |name: &str, file: &str| fs::read_to_string(root.join(name).join("src/etcd").join(file)).unwrap();
+    assert!(read("registry", "client.rs") == read("config", "client.rs"), "client.rs of config differs");
+    assert!(read("registry", "client.rs") == read("store", "client.rs"), "client.rs of store differs");
+    assert!(read("registry", "list.rs") == read("config", "list.rs"), "list.rs of config differs");
 }
