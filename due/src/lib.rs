@@ -36,15 +36,18 @@
 //! | `codec-json` (default) | `Json`: bodies by serde_json |
 //! | `codec-msgpack` | `MsgPack`: bodies by rmp-serde, with field names |
 //! | `codec-protobuf` | `Protobuf`: bodies by prost |
+//! | `config-etcd` | `etcd://` config sources; needs `protoc` to build, so it is not in `full` |
 //! | `config-file` | `file://` config sources, and decoders of json, yaml, toml and xml |
 //! | `eventbus-nats` | `nats://` event buses: NATS, plain or with JetStream |
+//! | `locator-etcd` | `etcd://` locators; not in `full` |
 //! | `locator-redis` | `redis://` locators: who is bound where |
 //! | `lock-redis` | `redis://` locks |
 //! | `network-tcp` (default) | `tcp://` listeners |
 //! | `network-ws` (default) | `ws://` listeners |
 //! | `network-kcp` | `kcp://` listeners |
+//! | `registry-etcd` | `etcd://` registries: who is alive; not in `full` |
 //! | `http` | the `Http` part: an axum router beside nodes |
-//! | `full` | all of these |
+//! | `full` | all of these but those that say they are not in it |
 //!
 //! Memory backends are always in. This crate holds no logic: it names the others.
 
@@ -60,7 +63,7 @@ pub use due_codec::Json;
 pub use due_codec::MsgPack;
 #[cfg(feature = "codec-protobuf")]
 pub use due_codec::Protobuf;
-#[cfg(any(feature = "boot", feature = "config-file"))]
+#[cfg(any(feature = "boot", feature = "config-etcd", feature = "config-file"))]
 pub use due_config as config;
 #[cfg(feature = "boot")]
 pub use due_config::boot::{Boot, Cli};
@@ -69,27 +72,18 @@ pub use due_protocol as protocol;
 
 /// The backends that the features compiled in, and the memory ones.
 pub fn drivers() -> Drivers {
-    #[cfg_attr(
-        not(any(
-            feature = "cache-redis",
-            feature = "config-file",
-            feature = "eventbus-nats",
-            feature = "locator-redis",
-            feature = "lock-redis",
-            feature = "network-tcp",
-            feature = "network-kcp"
-        )),
-        allow(unused_mut, reason = "no feature adds one")
-    )]
+    #[allow(unused_mut, reason = "no feature on: nobody adds one")]
     let mut drivers = Drivers::memory();
     #[cfg(any(feature = "network-tcp", feature = "network-ws", feature = "network-kcp"))]
     due_network::install(&mut drivers);
-    #[cfg(feature = "config-file")]
+    #[cfg(any(feature = "config-etcd", feature = "config-file"))]
     due_config::install(&mut drivers);
     #[cfg(feature = "eventbus-nats")]
     due_eventbus::install(&mut drivers);
-    #[cfg(any(feature = "cache-redis", feature = "locator-redis", feature = "lock-redis"))]
+    #[cfg(any(feature = "cache-redis", feature = "locator-etcd", feature = "locator-redis", feature = "lock-redis"))]
     due_store::install(&mut drivers);
+    #[cfg(feature = "registry-etcd")]
+    due_registry::install(&mut drivers);
     drivers
 }
 
