@@ -230,7 +230,11 @@ impl Driver {
         };
         match (sent, ask) {
             (Err(Refused::Gone), _) => Err(None),
-            (Err(Refused::Full), Ask::Cancel(_)) => Ok(()),
+            (Err(Refused::TooLarge), Ask::Order { waiting, .. }) => {
+                let _ = waiting.send(Err(Error::new(Kind::TooLarge, "the order is larger than a link carries")));
+                Ok(())
+            }
+            (Err(Refused::TooLarge | Refused::Full), Ask::Cancel(_)) => Ok(()),
             (Err(Refused::Full), ask) => Err(Some(ask)),
             (Ok(()), Ask::Order { corr, waiting, .. }) => {
                 self.waiting.insert(corr, waiting);
