@@ -6,5 +6,7 @@ use due_core::Drivers;
 pub fn install(drivers: &mut Drivers) {
     #[cfg(feature = "nats")]
     drivers.eventbus.add("nats", |url| async move { crate::nats::open(&url).await });
+    #[cfg(feature = "redis")]
+    drivers.eventbus.add("redis", |url| async move { crate::redis::open(&url).await });
     let _ = drivers;
 }

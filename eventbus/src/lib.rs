@@ -3,6 +3,7 @@
 //! | feature | scheme | what it is |
 //! |---|---|---|
 //! | `nats` | `nats://` | NATS, plain or with JetStream |
+//! | `redis` | `redis://` | Redis, channels or streams |
 //!
 //! Each is a [`due_core::bus::Broker`]; [`install`] adds those that are compiled in to a [`due_core::Drivers`].
 //!
@@ -15,7 +16,10 @@
 mod install;
 #[cfg(feature = "nats")]
 pub mod nats;
-#[cfg(feature = "nats")]
+#[cfg(any(feature = "nats", feature = "redis"))]
+#[cfg_attr(not(feature = "nats"), allow(dead_code, reason = "nats asks who has gone"))]
 mod queue;
+#[cfg(feature = "redis")]
+pub mod redis;
 
 pub use install::install;
