@@ -10,5 +10,17 @@ pub fn install(drivers: &mut Drivers) {
             std::sync::Arc::new(crate::link::Native::open(&url)?);
         Ok(transport)
     });
+    #[cfg(feature = "grpc")]
+    drivers.transport.add("grpc", |url| async move {
+        let transport: std::sync::Arc<dyn due_core::transport::Transport> =
+            std::sync::Arc::new(crate::grpc::Grpc::open(&url)?);
+        Ok(transport)
+    });
+    #[cfg(feature = "tarpc")]
+    drivers.transport.add("tarpc", |url| async move {
+        let transport: std::sync::Arc<dyn due_core::transport::Transport> =
+            std::sync::Arc::new(crate::tarpc::Tarpc::open(&url)?);
+        Ok(transport)
+    });
     let _ = drivers;
 }

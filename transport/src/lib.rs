@@ -3,9 +3,14 @@
 //! | feature | scheme | what it is |
 //! |---|---|---|
 //! | `link` | `link://` | frames over one TCP connection, made for it |
+//! | `grpc` | `grpc://` | the same in one bidirectional stream of gRPC, for networks that pass nothing else |
+//! | `tarpc` | `tarpc://` | the same in calls of tarpc, over two connections |
 //!
 //! Each implements [`due_core::transport::Transport`]; [`install`] adds those that are compiled in to a
-//! [`due_core::Drivers`].
+//! [`due_core::Drivers`]. What a link promises, and the keys of its URL, are the same for all of them: see
+//! [`link`](https://docs.rs/due-transport/latest/due_transport/link/).
+//!
+//! With `grpc` and `tarpc` come calls by name between users' own services.
 //!
 //! ```
 //! let mut drivers = due_core::Drivers::memory();
@@ -19,7 +24,6 @@ pub mod fuzz;
 #[cfg(feature = "grpc")]
 pub mod grpc;
 #[cfg(feature = "handshake")]
-#[cfg_attr(not(feature = "link"), allow(dead_code, reason = "each transport uses its part"))]
 mod handshake;
 mod install;
 #[cfg(feature = "link")]
@@ -27,12 +31,14 @@ pub mod link;
 #[cfg(any(feature = "grpc", feature = "tarpc"))]
 pub mod mesh;
 #[cfg(feature = "handshake")]
-#[cfg_attr(not(feature = "link"), allow(dead_code, reason = "each transport uses its part"))]
+mod peer;
+#[cfg(feature = "handshake")]
 mod session;
 #[cfg(feature = "handshake")]
-#[cfg_attr(not(feature = "link"), allow(dead_code, reason = "each transport uses its part"))]
 mod settings;
 #[cfg(feature = "tarpc")]
 pub mod tarpc;
+#[cfg(any(feature = "grpc", feature = "tarpc"))]
+mod tunnel;
 
 pub use install::install;

@@ -1,13 +1,18 @@
 //! One HTTP/2 connection.
 
-use std::time::Duration;
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use due_core::{Error, Kind, Result, Url};
 use http::uri::{Authority, Scheme, Uri};
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::{net::TcpStream, sync::oneshot};
-use tonic::body::Body;
+use tonic::{Status, body::Body};
+use tower_service::Service;
 
 use crate::mesh::{Closed, Connect, addresses};
 
@@ -54,6 +59,12 @@ async fn dial(host: &str, insecure: bool) -> Result<(Connection, Closed)> {
     let failed = |e: std::io::Error| Error::new(Kind::Unavailable, "connect").context("url", &url).because(e);
     let stream = TcpStream::connect(&*addresses(host, insecure, &url).await?).await.map_err(failed)?;
     stream.set_nodelay(true).map_err(failed)?;
+    over(stream, &url).await
+}
+
+/// Speaks HTTP/2 over `stream`, which reaches `url`.
+pub(super) async fn over(stream: TcpStream, url: &Url) -> Result<(Connection, Closed)> {
+    let host = url.host();
     let authority = Authority::try_from(host).map_err(|e| Error::config(format!("{host:?} is no host")).because(e))?;
     let (send, driver) = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
@@ -64,7 +75,7 @@ async fn dial(host: &str, insecure: bool) -> Result<(Connection, Closed)> {
         .keep_alive_while_idle(true)
         .handshake(TokioIo::new(stream))
         .await
-        .map_err(|e| Error::new(Kind::Unavailable, "HTTP/2 handshake").context("url", &url).because(e))?;
+        .map_err(|e| Error::new(Kind::Unavailable, "HTTP/2 handshake").context("url", url).because(e))?;
     let (over, closed) = oneshot::channel();
     tokio::spawn(async move {
         if let Err(e) = driver.await {
@@ -73,4 +84,24 @@ async fn dial(host: &str, insecure: bool) -> Result<(Connection, Closed)> {
         drop::<oneshot::Sender<()>>(over);
     });
     Ok((Connection { send, authority }, closed))
+}
+
+/// One connection as a channel of tonic, for calls that want this very one.
+impl Service<http::Request<Body>> for Connection {
+    type Response = http::Response<Body>;
+    type Error = Status;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Status>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Status>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, mut request: http::Request<Body>) -> Self::Future {
+        let mut connection = self.clone();
+        Box::pin(async move {
+            connection.address(&mut request).map_err(|e| Status::invalid_argument(e.to_string()))?;
+            let answer = connection.send.send_request(request).await;
+            answer.map(|answer| answer.map(Body::new)).map_err(|e| Status::from_error(e.into()))
+        })
+    }
 }

@@ -30,11 +30,6 @@
 //! [`Link::poll_recv`]: due_core::transport::Link::poll_recv
 
 mod accept;
-mod dial;
-mod end;
-mod greet;
 mod native;
-mod port;
-mod socket;
 
 pub use native::Native;

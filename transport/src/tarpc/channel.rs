@@ -85,7 +85,7 @@ impl<Req: Said, Resp: Heard> Connect for Tcp<Req, Resp> {
     async fn connect(&self, host: &str, insecure: bool) -> Result<(Self::Conn, Closed)> {
         let slow = |_| Error::new(Kind::Unavailable, "not connected in time").context("host", host);
         let stream = tokio::time::timeout(CONNECT, dial(host, insecure)).await.map_err(slow)??;
-        let made = client::new(client::Config::default(), Framed::new(stream, Dials::default()));
+        let made = client::new(client::Config::default(), Framed::new(stream, Dials::<_, _>::default()));
         let (over, closed) = oneshot::channel();
         let dispatch = made.dispatch;
         tokio::spawn(async move {
@@ -99,7 +99,7 @@ impl<Req: Said, Resp: Heard> Connect for Tcp<Req, Resp> {
 }
 
 /// Connects a socket that sends small writes at once and notices within seconds that its peer's host is gone.
-pub(super) async fn dial(host: &str, insecure: bool) -> Result<TcpStream> {
+async fn dial(host: &str, insecure: bool) -> Result<TcpStream> {
     let url = Url::parse(&format!("tarpc://{host}"))?;
     let failed = |e: std::io::Error| Error::new(Kind::Unavailable, "connect").context("url", &url).because(e);
     let stream = TcpStream::connect(&*addresses(host, insecure, &url).await?).await.map_err(failed)?;

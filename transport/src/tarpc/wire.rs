@@ -81,69 +81,69 @@ impl<T> Call<T> {
     }
 }
 
-/// The client's side: writes requests, reads responses.
-pub(crate) struct Dials<Req, Resp>(PhantomData<fn(Req) -> Resp>);
+/// The client's side: writes requests, reads responses, of at most `MAX` bytes.
+pub(crate) struct Dials<Req, Resp, const MAX: usize = MAX_MESSAGE>(PhantomData<fn(Req) -> Resp>);
 
-/// The server's side: reads requests, writes responses.
-pub(crate) struct Serves<Req, Resp>(PhantomData<fn(Req) -> Resp>);
+/// The server's side: reads requests, writes responses, of at most `MAX` bytes.
+pub(crate) struct Serves<Req, Resp, const MAX: usize = MAX_MESSAGE>(PhantomData<fn(Req) -> Resp>);
 
-impl<Req, Resp> Default for Dials<Req, Resp> {
+impl<Req, Resp, const MAX: usize> Default for Dials<Req, Resp, MAX> {
     fn default() -> Self {
         Self(PhantomData)
     }
 }
 
-impl<Req, Resp> Default for Serves<Req, Resp> {
+impl<Req, Resp, const MAX: usize> Default for Serves<Req, Resp, MAX> {
     fn default() -> Self {
         Self(PhantomData)
     }
 }
 
-impl<Req: Serialize, Resp> Encoder<ClientMessage<Req>> for Dials<Req, Resp> {
+impl<Req: Serialize, Resp, const MAX: usize> Encoder<ClientMessage<Req>> for Dials<Req, Resp, MAX> {
     type Error = io::Error;
 
     fn encode(&mut self, message: ClientMessage<Req>, to: &mut BytesMut) -> io::Result<()> {
-        put(&Call::from_message(message)?, to)
+        put(&Call::from_message(message)?, to, MAX)
     }
 }
 
-impl<Req, Resp: DeserializeOwned> Decoder for Dials<Req, Resp> {
+impl<Req, Resp: DeserializeOwned, const MAX: usize> Decoder for Dials<Req, Resp, MAX> {
     type Item = Response<Resp>;
     type Error = io::Error;
 
     fn decode(&mut self, from: &mut BytesMut) -> io::Result<Option<Response<Resp>>> {
-        take(from)
+        take(from, MAX)
     }
 }
 
-impl<Req, Resp: Serialize> Encoder<Response<Resp>> for Serves<Req, Resp> {
+impl<Req, Resp: Serialize, const MAX: usize> Encoder<Response<Resp>> for Serves<Req, Resp, MAX> {
     type Error = io::Error;
 
     fn encode(&mut self, response: Response<Resp>, to: &mut BytesMut) -> io::Result<()> {
-        put(&response, to).or_else(|e| {
+        put(&response, to, MAX).or_else(|e| {
             // The caller learns it; the other calls of the connection go on.
             let message = Err::<(), _>(ServerError::new(e.kind(), e.to_string()));
-            put(&Response { request_id: response.request_id, message }, to)
+            put(&Response { request_id: response.request_id, message }, to, MAX)
         })
     }
 }
 
-impl<Req: DeserializeOwned, Resp> Decoder for Serves<Req, Resp> {
+impl<Req: DeserializeOwned, Resp, const MAX: usize> Decoder for Serves<Req, Resp, MAX> {
     type Item = ClientMessage<Req>;
     type Error = io::Error;
 
     fn decode(&mut self, from: &mut BytesMut) -> io::Result<Option<ClientMessage<Req>>> {
-        Ok(take::<Call<Req>>(from)?.map(Into::into))
+        Ok(take::<Call<Req>>(from, MAX)?.map(Into::into))
     }
 }
 
 /// Appends a message, or nothing.
-fn put<T: Serialize>(message: &T, to: &mut BytesMut) -> io::Result<()> {
+fn put<T: Serialize>(message: &T, to: &mut BytesMut, max: usize) -> io::Result<()> {
     let start = to.len();
     to.put_u32(0);
     let written = rmp_serde::encode::write(&mut to.writer(), message).map_err(io::Error::other);
     let length = to.len() - start - PREFIX;
-    let checked = written.and_then(|()| if length <= MAX_MESSAGE { Ok(()) } else { Err(too_large(length)) });
+    let checked = written.and_then(|()| if length <= max { Ok(()) } else { Err(too_large(length, max)) });
     match (&checked, to.get_mut(start..start + PREFIX)) {
         (Ok(()), Some(prefix)) => prefix.copy_from_slice(&(length as u32).to_be_bytes()),
         _ => to.truncate(start),
@@ -152,11 +152,11 @@ fn put<T: Serialize>(message: &T, to: &mut BytesMut) -> io::Result<()> {
 }
 
 /// Takes one whole message off the front.
-fn take<T: DeserializeOwned>(from: &mut BytesMut) -> io::Result<Option<T>> {
+fn take<T: DeserializeOwned>(from: &mut BytesMut, max: usize) -> io::Result<Option<T>> {
     let Some(prefix) = from.first_chunk::<PREFIX>() else { return Ok(None) };
     let length = u32::from_be_bytes(*prefix) as usize;
-    if length > MAX_MESSAGE {
-        return Err(too_large(length));
+    if length > max {
+        return Err(too_large(length, max));
     }
     if from.len() < PREFIX + length {
         from.reserve(PREFIX + length - from.len());
@@ -167,8 +167,8 @@ fn take<T: DeserializeOwned>(from: &mut BytesMut) -> io::Result<Option<T>> {
     rmp_serde::from_slice(&message).map(Some).map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e))
 }
 
-fn too_large(length: usize) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, format!("a message of {length} bytes is over {MAX_MESSAGE}"))
+fn too_large(length: usize, max: usize) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, format!("a message of {length} bytes is over {max}"))
 }
 
 #[cfg(test)]
@@ -214,7 +214,8 @@ mod tests {
     fn a_deadline_of_a_peer_is_clamped() {
         let mut wire = BytesMut::new();
         let trace = trace::Context::default().into();
-        put(&Call::Request { id: 1, left_ms: u64::MAX, trace, message: String::new() }, &mut wire).unwrap();
+        put(&Call::Request { id: 1, left_ms: u64::MAX, trace, message: String::new() }, &mut wire, MAX_MESSAGE)
+            .unwrap();
         let Some(ClientMessage::Request(r)) = Server::default().decode(&mut wire).unwrap() else {
             panic!("no request")
         };

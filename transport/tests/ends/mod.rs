@@ -5,11 +5,10 @@
 use std::{future::poll_fn, sync::Arc, task::Poll, time::Duration};
 
 use due_core::{
-    Incarnation, Owner, Result, Url,
+    Drivers, Incarnation, Owner, Result, Url,
     transport::{Acceptor, Batch, Dialer, FrameKind, Head, Link, LinkState, Listening, Part, Transport},
 };
 use due_testkit::server::Proxy;
-use due_transport::link::Native;
 use tokio::{sync::mpsc, time::timeout};
 
 pub(crate) const SECRET: &str = "0123456789abcdef0123456789abcdef";
@@ -30,7 +29,18 @@ pub(crate) fn node() -> Owner {
 }
 
 pub(crate) fn url(query: &str) -> Url {
-    Url::parse(&format!("link://127.0.0.1:0?secret={SECRET}{query}")).unwrap()
+    url_of("link", query)
+}
+
+pub(crate) fn url_of(scheme: &str, query: &str) -> Url {
+    Url::parse(&format!("{scheme}://127.0.0.1:0?secret={SECRET}{query}")).unwrap()
+}
+
+/// The transport of the URL's scheme, with its keys.
+pub(crate) async fn open(url: &Url) -> Arc<dyn Transport> {
+    let mut drivers = Drivers::memory();
+    due_transport::install(&mut drivers);
+    drivers.transport.open(url).await.unwrap()
 }
 
 pub(crate) fn head(seq: i32) -> Head {
@@ -54,7 +64,7 @@ pub(crate) struct Node {
 impl Node {
     pub(crate) async fn at(url: &Url, own: Owner) -> Self {
         let (tell, accepted) = mpsc::unbounded_channel();
-        let listening = Native::open(url).unwrap().listen(url, own, Arc::new(Tell(tell))).await.unwrap();
+        let listening = open(url).await.listen(url, own, Arc::new(Tell(tell))).await.unwrap();
         Self { listening, accepted }
     }
 
@@ -68,8 +78,12 @@ impl Node {
 }
 
 pub(crate) async fn dial(query: &str, address: &str) -> Result<End> {
-    let (native, address) = (Native::open(&url(query)).unwrap(), url("").with_host(address).only(&[]));
-    Ok(End::new(native.connect(&address, gate(), &node()).await?))
+    dial_with(&url(query), address).await
+}
+
+/// Dials `address` by the scheme and with the keys of `url`.
+pub(crate) async fn dial_with(url: &Url, address: &str) -> Result<End> {
+    Ok(End::new(open(url).await.connect(&url.with_host(address).only(&[]), gate(), &node()).await?))
 }
 
 /// A node, the way to it, and a link over it.
@@ -82,9 +96,14 @@ pub(crate) struct Bench {
 
 impl Bench {
     pub(crate) async fn new(query: &str) -> Self {
-        let mut node = Node::at(&url(query), node()).await;
+        Self::over(&url(query)).await
+    }
+
+    /// A link by the scheme and with the keys of `url`.
+    pub(crate) async fn over(url: &Url) -> Self {
+        let mut node = Node::at(url, node()).await;
         let proxy = Proxy::to(node.address()).await;
-        let near = dial(query, proxy.address()).await.unwrap();
+        let near = dial_with(url, proxy.address()).await.unwrap();
         let far = node.next().await;
         Self { node, proxy, near, far }
     }

@@ -36,7 +36,7 @@ pub(super) async fn listen(url: &Url, settings: &Settings) -> Result<(TcpListene
 }
 
 /// Connects to the first address of `url` that answers.
-pub(super) async fn connect(url: &Url, settings: &Settings) -> Result<TcpStream> {
+pub(crate) async fn connect(url: &Url, settings: &Settings) -> Result<TcpStream> {
     let unavailable = |e: io::Error| Error::new(Kind::Unavailable, "cannot connect").context("url", url).because(e);
     let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
     for address in resolve(url, "").await.map_err(unavailable)? {
@@ -109,7 +109,7 @@ fn cannot_listen(url: &Url, cause: io::Error) -> Error {
         io::ErrorKind::AddrInUse => "another process has this address; stop it or choose another port",
         io::ErrorKind::PermissionDenied => "the system does not permit this port; choose one from 1024 on",
         io::ErrorKind::AddrNotAvailable => "this machine does not have this address",
-        io::ErrorKind::InvalidInput => "write it as link://host:port",
+        io::ErrorKind::InvalidInput => "write it as scheme://host:port",
         _ => "the system refused it",
     };
     Error::config(format!("cannot listen at {url}: {why}")).because(cause)

@@ -14,16 +14,16 @@ use due_core::{
 };
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
-    net::TcpStream,
     runtime::Handle,
     task::AbortHandle,
     time::{Instant, Sleep, sleep_until, timeout},
 };
 
 use super::{
-    accept::Place,
     dial::Dial,
+    door::Place,
     port::{News, Port},
+    socket::{Parked, Socket},
 };
 use crate::{
     session::{Broken, Limits, SWEEP, Session},
@@ -53,8 +53,8 @@ pub(super) struct End {
 
 enum Conn {
     /// Not yet registered with the runtime of the shard.
-    New(std::net::TcpStream),
-    Up(TcpStream),
+    New(Parked),
+    Up(Socket),
     Down(Instant),
     Over,
 }
@@ -66,18 +66,18 @@ enum Role {
 
 impl End {
     /// The dialer's end; it dials again on the runtime that calls this.
-    pub(super) fn dialed(stream: std::net::TcpStream, dial: Arc<Dial>) -> Self {
+    pub(super) fn dialed(stream: Parked, dial: Arc<Dial>) -> Self {
         let settings = dial.settings.clone();
         let role = Role::Dialer { dial, runtime: Handle::current(), task: None, since: Instant::now() };
         Self::new(stream, &settings, Arc::default(), role)
     }
 
     /// The acceptor's end, which gets further connections by `port`.
-    pub(super) fn accepted(stream: std::net::TcpStream, settings: &Settings, port: Arc<Port>, place: Place) -> Self {
+    pub(super) fn accepted(stream: Parked, settings: &Settings, port: Arc<Port>, place: Place) -> Self {
         Self::new(stream, settings, port, Role::Acceptor(Some(place)))
     }
 
-    fn new(stream: std::net::TcpStream, settings: &Settings, port: Arc<Port>, role: Role) -> Self {
+    fn new(stream: Parked, settings: &Settings, port: Arc<Port>, role: Role) -> Self {
         let limits = Limits { high: settings.high, max_frame: settings.max_frame };
         Self {
             session: Session::new(limits, Instant::now()),
@@ -117,13 +117,11 @@ impl End {
 
     /// Goes on with a new connection. The old one is closed, and what was read from it dropped, before anything of the
     /// new one is looked at.
-    fn adopt(&mut self, stream: std::net::TcpStream, now: Instant) {
+    fn adopt(&mut self, stream: Parked, now: Instant) {
         self.conn = Conn::Down(now);
         self.ended = false;
         self.session.attach(now);
-        // Without a runtime the registration would panic.
-        let registered = Handle::try_current().ok().and_then(|_| TcpStream::from_std(stream).ok());
-        match registered {
+        match stream.register() {
             Some(stream) => self.conn = Conn::Up(stream),
             None => self.cut(now, "the socket cannot be registered"),
         }
@@ -347,7 +345,7 @@ impl Link for End {
 impl Drop for End {
     fn drop(&mut self) {
         self.retire();
-        let Some(stream) = self.last_connection() else { return };
+        let Some(mut stream) = self.last_connection() else { return };
         let limits = Limits { high: 0, max_frame: 0 };
         let mut session = std::mem::replace(&mut self.session, Session::new(limits, Instant::now()));
         session.leave();
@@ -368,12 +366,12 @@ impl Drop for End {
 
 impl End {
     /// The connection to say the last words on.
-    fn last_connection(&mut self) -> Option<TcpStream> {
+    fn last_connection(&mut self) -> Option<Socket> {
         match std::mem::replace(&mut self.conn, Conn::Over) {
             Conn::Up(stream) => Some(stream),
             Conn::New(stream) => {
                 self.session.attach(Instant::now());
-                Handle::try_current().ok().and_then(|_| TcpStream::from_std(stream).ok())
+                stream.register()
             }
             Conn::Down(_) | Conn::Over => None,
         }
@@ -381,7 +379,7 @@ impl End {
 }
 
 /// Says the rest of the last words, and waits until the other side has read them: closing at once could take them back.
-async fn part(mut stream: TcpStream, mut session: Session) {
+async fn part(mut stream: Socket, mut session: Session) {
     while session.prepare() {
         let mut slices = [IoSlice::new(&[]); SLICES];
         let used = session.slices(&mut slices);

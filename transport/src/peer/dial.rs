@@ -1,7 +1,6 @@
 //! The dialing side: how a link is made, and made again.
 
 use std::{
-    net::TcpStream,
     sync::{Arc, Weak},
     time::Duration,
 };
@@ -10,9 +9,10 @@ use due_core::{Error, Kind, Url};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::{
+    carrier::Carrier,
     greet::{self, Ended},
     port::{News, Port},
-    socket,
+    socket::Parked,
 };
 use crate::{
     handshake::{Hail, Refusal},
@@ -24,6 +24,7 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_s
 
 /// Whom to dial, for which link session.
 pub(super) struct Dial {
+    pub(super) carrier: Arc<dyn Carrier>,
     pub(super) settings: Arc<Settings>,
     pub(super) url: Url,
     pub(super) hail: Hail,
@@ -38,7 +39,7 @@ pub(super) struct Failed {
 
 impl Dial {
     /// One connection, proven from both sides.
-    pub(super) async fn connect(&self, resume: bool) -> Result<TcpStream, Failed> {
+    pub(super) async fn connect(&self, resume: bool) -> Result<Parked, Failed> {
         let hail = Hail { resume, ..self.hail.clone() };
         match timeout(greet::LIMIT, self.greet(&hail)).await {
             Ok(done) => done,
@@ -46,10 +47,11 @@ impl Dial {
         }
     }
 
-    async fn greet(&self, hail: &Hail) -> Result<TcpStream, Failed> {
-        let mut stream = socket::connect(&self.url, &self.settings).await.map_err(|e| e.context("to", &hail.to))?;
+    async fn greet(&self, hail: &Hail) -> Result<Parked, Failed> {
+        let mut stream =
+            self.carrier.connect(&self.url, &self.settings).await.map_err(|e| e.context("to", &hail.to))?;
         match greet::dial(&mut stream, &self.settings.keys, hail).await {
-            Ok(()) => stream.into_std().map_err(|e| self.failed("the socket cannot be handed over").because(e).into()),
+            Ok(()) => stream.park().map_err(|e| self.failed("the socket cannot be handed over").because(e).into()),
             Err(Ended::Broken(e)) => {
                 let why = "the connection ended in the handshake: compare `secret` and `namespace` on both sides";
                 Err(self.failed(why).because(e).into())
@@ -81,7 +83,7 @@ impl Dial {
         }
     }
 
-    async fn keep_dialing(&self, first: Duration) -> Option<TcpStream> {
+    async fn keep_dialing(&self, first: Duration) -> Option<Parked> {
         sleep(first).await;
         let mut pause = PAUSE.0;
         loop {

@@ -1,7 +1,6 @@
 //! Where the end of a link gets its next connection from.
 
 use std::{
-    net::TcpStream,
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -10,6 +9,8 @@ use std::{
 };
 
 use futures_util::task::AtomicWaker;
+
+use super::socket::Parked;
 
 /// Between the task that makes connections, on any runtime, and the end on its shard.
 #[derive(Default)]
@@ -22,7 +23,7 @@ pub(super) struct Port {
 /// What a port has for its end.
 pub(super) enum News {
     /// A new connection, proven to be the other side's.
-    Connected(TcpStream),
+    Connected(Parked),
     /// There will be none.
     Over,
 }

@@ -3,11 +3,9 @@
 use std::{io, time::Duration};
 
 use due_core::Owner;
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use super::socket::Socket;
 use crate::handshake::{Answering, Dialing, Hail, Keys, LONGEST, Refusal};
 
 /// How long both sides together may take.
@@ -32,7 +30,7 @@ impl From<Refusal> for Ended {
 }
 
 /// Proves this side to the acceptor, then has it prove itself.
-pub(super) async fn dial(stream: &mut TcpStream, keys: &Keys, hail: &Hail) -> Result<(), Ended> {
+pub(super) async fn dial(stream: &mut Socket, keys: &Keys, hail: &Hail) -> Result<(), Ended> {
     let (dialing, hello) = Dialing::begin(keys, hail, &rand::random());
     write(stream, &hello).await?;
     let challenge = read(stream).await?;
@@ -42,7 +40,7 @@ pub(super) async fn dial(stream: &mut TcpStream, keys: &Keys, hail: &Hail) -> Re
 }
 
 /// Has the dialer prove itself. Gives what it wants, and the proof that is owed to it.
-pub(super) async fn answer(stream: &mut TcpStream, keys: &Keys, own: &Owner) -> Result<(Hail, [u8; 32]), Ended> {
+pub(super) async fn answer(stream: &mut Socket, keys: &Keys, own: &Owner) -> Result<(Hail, [u8; 32]), Ended> {
     let hello = read(stream).await?;
     let (answering, challenge) = Answering::begin(keys, own, &hello, &rand::random())?;
     write(stream, &challenge).await?;
@@ -50,12 +48,12 @@ pub(super) async fn answer(stream: &mut TcpStream, keys: &Keys, own: &Owner) -> 
 }
 
 /// Writes one message in one piece.
-pub(super) async fn write(stream: &mut TcpStream, message: &[u8]) -> io::Result<()> {
+pub(super) async fn write(stream: &mut Socket, message: &[u8]) -> io::Result<()> {
     let length = (message.len() as u32).to_be_bytes();
     stream.write_all(&[&length, message].concat()).await
 }
 
-async fn read(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
+async fn read(stream: &mut Socket) -> io::Result<Vec<u8>> {
     let len = stream.read_u32().await? as usize;
     if len > LONGEST {
         return Err(io::ErrorKind::InvalidData.into());
