@@ -76,8 +76,14 @@ impl Histogram {
     /// Counts a value too short to be told from nothing.
     #[inline]
     pub fn record_none(&mut self) {
+        self.record_nones(1);
+    }
+
+    /// Counts so many values too short to be told from nothing.
+    #[inline]
+    pub fn record_nones(&mut self, count: u64) {
         let [first, ..] = &mut self.buckets;
-        *first += 1;
+        *first += count;
     }
 
     /// Values counted.

@@ -7,7 +7,7 @@ use due_core::{
     net::{Farewell, Framing, Inbound, Scratch},
     transport::{FrameKind, Head, Part, Refused},
 };
-use due_protocol::due::{Assembler, Flow, Frame, FrameError, HTTP_ANSWER, code};
+use due_protocol::due::{Assembler, Dialect, Flow, Frame, FrameError, HTTP_ANSWER, Step, code};
 
 use super::{
     client::{Client, LATE, Lane, Request, Stage},
@@ -148,15 +148,27 @@ impl Shard {
             return;
         }
         let Some(mut frames) = client.frames.take() else { return };
+        let at = (g, slot, generation);
         let mut whole = false;
-        let mut each = |frame: Frame<'_>| {
-            whole = true;
-            self.client_frame((g, slot, generation), frame)
-        };
         let fed = match chunk {
-            Some(chunk) => frames.feed(&dialect, chunk, &mut each),
-            None => frames.resume(&dialect, &mut each),
+            Some(chunk) => self.feed_front(at, &dialect, &mut frames, chunk).and_then(|rest| {
+                whole = rest.len() < chunk.len();
+                if !rest.is_empty() {
+                    frames.lend(|| self.pool.take());
+                }
+                frames.feed(&dialect, rest, |frame| {
+                    whole = true;
+                    self.client_frame(at, frame)
+                })
+            }),
+            None => frames.resume(&dialect, |frame| {
+                whole = true;
+                self.client_frame(at, frame)
+            }),
         };
+        if let Some(buffer) = frames.reclaim() {
+            self.pool.give(buffer);
+        }
         let half = matches!(fed, Ok(Flow::Continue)) && frames.kept() > 0;
         let Some(client) = self.same_client(g, slot, generation) else { return };
         client.half_since = match (half, whole, client.half_since) {
@@ -168,6 +180,33 @@ impl Shard {
         if let Err(e) = fed {
             self.frame_broke(g, slot, e);
         }
+    }
+
+    /// Takes frames from the front of a chunk, those that can by the short way; what is left is for the assembler.
+    fn feed_front<'a>(
+        &mut self,
+        at: (u8, u32, u32),
+        dialect: &Dialect,
+        frames: &mut Assembler,
+        chunk: &'a [u8],
+    ) -> Result<&'a [u8], FrameError> {
+        let mut rest = chunk;
+        while let Some(mut peer) = frames.is_straight()
+            && !rest.is_empty()
+        {
+            let (used, again) = self.short_way(at, peer, rest);
+            rest = rest.get(used..).unwrap_or_default();
+            match self.flow(at) {
+                Flow::Continue => {}
+                Flow::Pause => frames.pause(),
+                Flow::Stop => return Ok(&[]),
+            }
+            let Ok(Step::Frame(_, len)) = dialect.next(&mut peer, rest) else { break };
+            let Some((one, later)) = rest.split_at_checked(len).filter(|_| again && !frames.is_paused()) else { break };
+            frames.feed(dialect, one, |frame| self.client_frame(at, frame))?;
+            rest = later;
+        }
+        Ok(rest)
     }
 
     fn same_client(&mut self, g: u8, slot: u32, generation: u32) -> Option<&mut Client> {
@@ -202,6 +241,11 @@ impl Shard {
             Frame::Extension { code: code::HELLO, body } => self.client_hello(g, slot, body),
             Frame::Extension { .. } | Frame::Empty | Frame::Short => {}
         }
+        self.flow((g, slot, generation))
+    }
+
+    /// Is the client's next frame wanted?
+    fn flow(&mut self, (g, slot, generation): (u8, u32, u32)) -> Flow {
         match self.same_client(g, slot, generation) {
             Some(client) if client.is_open() && !client.paused => Flow::Continue,
             Some(client) if client.is_open() => Flow::Pause,
@@ -319,7 +363,7 @@ impl Shard {
     }
 
     /// Takes credit of the lane; at its end the client is not read until half of it is back.
-    fn charge(&mut self, g: u8, slot: u32, member: u16, bytes: usize) {
+    pub(super) fn charge(&mut self, g: u8, slot: u32, member: u16, bytes: usize) {
         let now = self.millis();
         let Some(client) = self.client(g, slot) else { return };
         let Some(lane) = client.lane_to(member) else { return };
@@ -444,43 +488,27 @@ impl Shard {
 }
 
 /// Where a message goes.
-struct Way {
-    member: u16,
-    up: Up,
+pub(super) struct Way {
+    pub(super) member: u16,
+    pub(super) up: Up,
     /// Has the session a lane there that is known to be open?
-    open: bool,
+    pub(super) open: bool,
     /// Does a client without hello expect an answer?
-    answers: bool,
+    pub(super) answers: bool,
     /// How long the handler may take, in milliseconds.
-    limit: u32,
+    pub(super) limit: u32,
 }
 
 impl GateShard {
     /// May the client use the route, which node gets the message, and does the client expect an answer?
     fn choose(&mut self, slot: u32, route: i32) -> Result<Way, Kind> {
         let client = self.clients.get(slot as usize).ok_or(Kind::Gone)?;
+        let by = self.own.part.dispatch;
+        if let Some(way) = settled_way(&self.members, by, client, route)? {
+            return Ok(way);
+        }
         let (_, route) = self.members.route(route).ok_or(Kind::NoRoute)?;
         let (name, answers, limit) = (route.name, route.answers, route.limit);
-        if route.internal {
-            return Err(Kind::Forbidden);
-        }
-        if route.authorized && client.user.is_none() {
-            return Err(Kind::Unauthorized);
-        }
-        if route.stateful {
-            let slots = client.extras.as_ref().map_or(&[][..], |e| &e.slots);
-            let member = slots.iter().find(|s| s.name == route.slot).ok_or(Kind::NotBound)?.member;
-            let up = reachable(&self.members, member).ok_or(Kind::OwnerLost)?;
-            return Ok(Way { member, up, open: false, answers, limit });
-        }
-        let by = self.own.part.dispatch;
-        if by == Dispatch::Sticky {
-            let mut lanes = client.lanes.iter().filter(|l| l.name == name && l.sticky);
-            let works = |l: &Lane| self.members.get(l.member).filter(|m| m.works()).map(|m| (l.member, m.up));
-            if let Some((member, up)) = lanes.find_map(works) {
-                return Ok(Way { member, up, open: true, answers, limit });
-            }
-        }
         if let Some(member) = self.members.pick(name, by, rand::random()) {
             return Ok(Way { member, up: Up::Gone, open: false, answers, limit });
         }
@@ -491,12 +519,37 @@ impl GateShard {
     }
 }
 
+/// May the client use the route? The way of its messages, if nothing is left to choose.
+pub(super) fn settled_way(members: &Members, by: Dispatch, client: &Client, route: i32) -> Result<Option<Way>, Kind> {
+    let (_, route) = members.route(route).ok_or(Kind::NoRoute)?;
+    let (name, answers, limit) = (route.name, route.answers, route.limit);
+    if route.internal {
+        return Err(Kind::Forbidden);
+    }
+    if route.authorized && client.user.is_none() {
+        return Err(Kind::Unauthorized);
+    }
+    if route.stateful {
+        let slots = client.extras.as_ref().map_or(&[][..], |e| &e.slots);
+        let member = slots.iter().find(|s| s.name == route.slot).ok_or(Kind::NotBound)?.member;
+        let up = reachable(members, member).ok_or(Kind::OwnerLost)?;
+        let open = client.lanes.iter().any(|l| l.member == member && l.sticky);
+        return Ok(Some(Way { member, up, open, answers, limit }));
+    }
+    if by != Dispatch::Sticky {
+        return Ok(None);
+    }
+    let mut lanes = client.lanes.iter().filter(|l| l.name == name && l.sticky);
+    let works = |l: &Lane| members.get(l.member).filter(|m| m.works()).map(|m| (l.member, m.up));
+    Ok(lanes.find_map(works).map(|(member, up)| Way { member, up, open: true, answers, limit }))
+}
+
 fn reachable(members: &Members, member: u16) -> Option<Up> {
     members.get(member).map(|m| m.up).filter(|up| *up != Up::Gone)
 }
 
 /// Puts a request on the list of those that wait; `false` if one with its numbers waits already.
-fn note_request(client: &mut Client, request: Request) -> bool {
+pub(super) fn note_request(client: &mut Client, request: Request) -> bool {
     let requests = &mut client.extras().requests;
     if requests.iter().any(|r| r.seq == request.seq && r.route == request.route) {
         return false;

@@ -15,6 +15,7 @@ mod outbound;
 mod part;
 mod settings;
 pub(crate) mod shard;
+mod short;
 mod sweep;
 pub(crate) mod users;
 

@@ -2,7 +2,7 @@
 
 use due_core::{
     Code, Kind,
-    net::{Farewell, Framing, Pool},
+    net::{Farewell, Framing},
     transport::{FrameKind, Head},
 };
 use due_protocol::due::{Dialect, Failure, Head as Numbers, Kick};
@@ -11,10 +11,9 @@ use super::{
     client::{Client, Stage},
     orders::ReplyTo,
     settings::Untold,
-    shard::GateShard,
 };
 use crate::{
-    link::{Credit, FLAG_THEN_CLOSE, GateOrder, LANE_BYTES, LANE_FRAMES, class_of, decode_fault, slot_of},
+    link::{Credit, FLAG_THEN_CLOSE, GateOrder, LANE_BYTES, LANE_FRAMES, class_of, decode_fault},
     shard::driver::{Shard, TimerEvent, free_of_budget},
     stat::GateCounters,
 };
@@ -66,51 +65,8 @@ pub(crate) fn put_message(client: &mut Client, message: &[u8]) {
     });
 }
 
-/// A client's outbox for one answer that is encoded where it will be sent from.
-pub(crate) struct Outbox<'a> {
-    client: &'a mut Client,
-    dialect: &'a Dialect,
-}
-
-impl GateShard {
-    /// The outbox for the answer to a request. `None` if nobody wants the answer, or if more than its frame's head has to
-    /// stand before it: the answer goes the long way then.
-    pub(crate) fn outbox_for(&mut self, head: &Head) -> Option<Outbox<'_>> {
-        let (slot, generation) = slot_of(head.lane);
-        let client = self.clients.get_mut(slot as usize).filter(|c| c.generation == generation)?;
-        let dialect = &self.listeners.get(usize::from(client.listener))?.dialect;
-        let wanted = client.is_open() && (!client.hello || head.seq != 0);
-        (wanted && client.conn.framing() == Framing::Stream).then_some(Outbox { client, dialect })
-    }
-}
-
-impl Outbox<'_> {
-    /// Appends a frame whose body `write` appends. After its error the outbox is as it was; so it is after `Ok(false)`:
-    /// the dialect cannot carry the numbers or the size.
-    pub(crate) fn write<E>(
-        self,
-        pool: &mut Pool,
-        head: &Head,
-        write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
-    ) -> Result<bool, E> {
-        let Outbox { client, dialect } = self;
-        client.out.prime(pool);
-        client.out.append_with(|out| {
-            let start = out.len();
-            let from = start + dialect.data_len(0, Framing::Stream);
-            out.resize(from, 0);
-            let written = write(out);
-            let fits = written.is_ok() && put_head_at(dialect, head, (start, from), out);
-            if !fits {
-                out.truncate(start);
-            }
-            written.map(|()| fits)
-        })
-    }
-}
-
 /// Writes the head of a frame at `place.0`, where room was left before its body at `place.1`.
-fn put_head_at(dialect: &Dialect, head: &Head, place: (usize, usize), out: &mut [u8]) -> bool {
+pub(super) fn put_head_at(dialect: &Dialect, head: &Head, place: (usize, usize), out: &mut [u8]) -> bool {
     let (start, from) = place;
     let Some(len) = out.len().checked_sub(from) else { return false };
     let numbers = Numbers { route: head.route, seq: head.seq };
@@ -290,36 +246,7 @@ impl Shard {
         }
     }
 
-    /// Does what [`Shard::reply_to_client`] does for an answer that was written into the outbox already, or did not fit.
-    pub(crate) fn replied_in_place(&mut self, g: u8, member: Option<u16>, head: &Head, fits: bool) {
-        let now = self.millis();
-        let Some(gate) = self.gates.get_mut(usize::from(g)) else { return };
-        gate.counters.replies += 1;
-        let (slot, _) = slot_of(head.lane);
-        let Some(client) = gate.clients.get_mut(slot as usize) else { return };
-        let Some(listener) = gate.listeners.get(usize::from(client.listener)) else { return };
-        if let Some(lane) = member.and_then(|m| client.lane_to(m)) {
-            lane.answered(now);
-        }
-        if client.hello {
-            settle_request(client, head);
-        }
-        let (full, ended) = (client.out.len() >= listener.settings.outbox, client.ended);
-        if !std::mem::replace(&mut client.dirty, true) {
-            self.dirty.push((g, slot));
-        }
-        if full {
-            self.pause(g, slot);
-        }
-        if !fits {
-            self.unfit_answer(g, slot, head);
-        }
-        if ended && self.owes_nothing_more(g, slot) {
-            self.close_client(g, slot, Farewell::Normal, None);
-        }
-    }
-
-    fn unfit_answer(&mut self, g: u8, slot: u32, head: &Head) {
+    pub(super) fn unfit_answer(&mut self, g: u8, slot: u32, head: &Head) {
         let kind = Kind::TooLarge;
         tracing::error!(route = head.route, "an answer does not fit its listener: raise max-body");
         self.tell_fault(g, slot, (head.route, head.seq), (kind.code(), kind.text()));

@@ -41,6 +41,7 @@ pub use layer::{FromFn, Guard, Layer, Next, Outcome, Pledge, Response, Step, fro
 pub use mount::{Bound, Build, Make};
 pub use raw::Raw;
 pub use reply::{IntoReply, Later, Promise, Replied, Reply, Unanswered};
+pub(crate) use request::Promises;
 pub use request::{Body, Late, Origin, OwnedRequest, Request};
 pub use respond::{Async, Blocks, Deferred, Ending, Plain, Respond, Task};
 pub use routes::{Event, Role, Routes};

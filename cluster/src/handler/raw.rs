@@ -1,7 +1,16 @@
-//! Bodies as they are, for routes without a type.
+//! Bodies as they are: for routes without a type, and for handlers that write their answer's bytes themselves.
+
+use std::{sync::Arc, task::Context};
 
 use bytes::Bytes;
 use due_core::{Codec, CodecError};
+
+use super::{
+    erased::{Answer, RouteHandler, Start},
+    mount::Make,
+    request::Request,
+};
+use crate::fault::Fault;
 
 /// The codec of handlers that have no route constant (fallback, events): bytes as they are.
 #[derive(Clone, Copy, Debug, Default)]
@@ -25,5 +34,43 @@ impl Codec<()> for Raw {
 
     fn decode(&self, _: &[u8]) -> Result<(), CodecError> {
         Ok(())
+    }
+}
+
+/// Handlers that look at the borrowed request and append their answer's bytes: see
+/// [`Routes::raw`](super::Routes::raw).
+pub(crate) struct Direct<F>(Arc<F>);
+
+impl<F> Direct<F>
+where
+    F: Fn(&Request<'_>, &mut Vec<u8>) -> Result<(), Fault> + Send + Sync + 'static,
+{
+    pub(crate) fn new(answer: F) -> Self {
+        Self(Arc::new(answer))
+    }
+}
+
+impl<F> Make for Direct<F>
+where
+    F: Fn(&Request<'_>, &mut Vec<u8>) -> Result<(), Fault> + Send + Sync + 'static,
+{
+    fn make(&self) -> Box<dyn RouteHandler> {
+        Box::new(Direct(Arc::clone(&self.0)))
+    }
+}
+
+impl<F> RouteHandler for Direct<F>
+where
+    F: Fn(&Request<'_>, &mut Vec<u8>) -> Result<(), Fault> + Send + Sync + 'static,
+{
+    fn start(&mut self, rq: &Request<'_>, _: &mut Context<'_>, out: &mut Vec<u8>) -> Start {
+        let from = out.len();
+        Start::Done(match (self.0)(rq, out) {
+            Ok(()) => Answer::Reply,
+            Err(fault) => {
+                out.truncate(from);
+                Answer::Fault(fault)
+            }
+        })
     }
 }

@@ -97,6 +97,12 @@ impl fmt::Debug for Body<'_> {
     }
 }
 
+/// Makes promises for the messages of one sender.
+pub(crate) trait Promises {
+    /// The answer to the message of this number.
+    fn promise(&self, number: u64) -> Arc<dyn Promise>;
+}
+
 /// Where a late answer goes. The promise is made when a handler takes a [`Reply`](super::Reply), not before.
 #[derive(Clone, Copy)]
 pub struct Late<'a>(Maker<'a>);
@@ -104,6 +110,7 @@ pub struct Late<'a>(Maker<'a>);
 #[derive(Clone, Copy)]
 enum Maker<'a> {
     Node(&'a dyn Fn() -> Arc<dyn Promise>),
+    Numbered(&'a dyn Promises, u64),
     Relay(&'a Arc<Shared>),
     Nobody,
 }
@@ -114,6 +121,11 @@ impl<'a> Late<'a> {
         Self(Maker::Node(make))
     }
 
+    /// `of` makes it; `number` tells the message from all others of its.
+    pub(crate) fn numbered(of: &'a dyn Promises, number: u64) -> Self {
+        Self(Maker::Numbered(of, number))
+    }
+
     /// Nobody waits: a handler that takes a reply is answered with `Unsupported` instead.
     pub fn nobody() -> Self {
         Self(Maker::Nobody)
@@ -122,6 +134,7 @@ impl<'a> Late<'a> {
     pub(crate) fn promise(&self) -> Option<Arc<dyn Promise>> {
         match self.0 {
             Maker::Node(make) => Some(make()),
+            Maker::Numbered(of, number) => Some(of.promise(number)),
             Maker::Relay(relay) => Some(relay.clone()),
             Maker::Nobody => None,
         }

@@ -11,7 +11,7 @@ use super::{
     function::Handler,
     layer::Layer,
     mount::{Bound, Build, Function},
-    raw::Raw,
+    raw::{Direct, Raw},
     reply::{IntoReply, encode},
     request::Request,
     respond::{Ending, Respond},
@@ -232,6 +232,32 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
         let end = Ending::new(encode::<Raw, Bytes>, true);
         let function = Function::<H, M, K, Bytes, Raw>::new(handler, end);
         self.push(def, Role::Fallback, true, H::Args::NEEDS, function)
+    }
+
+    /// Serves a [`Call`] by bytes alone: `answer` looks at the request where it was read and appends the bytes of its
+    /// answer where they are sent from, so nothing is decoded, kept or copied on the way. For proxies and for bodies that
+    /// are answered as they are; it runs on the shard and must not block.
+    pub fn raw<Q, P, C, F>(self, route: Call<Q, P, C>, answer: F) -> Self
+    where
+        F: Fn(&Request<'_>, &mut Vec<u8>) -> Result<(), Fault> + Send + Sync + 'static,
+    {
+        self.insert(route.def(), true, Needs::default(), Bound::new(Direct::new(answer)))
+    }
+
+    /// Serves the messages of all routes that have no handler as [`Routes::raw`] does.
+    ///
+    /// ```
+    /// use due_cluster::handler::Routes;
+    ///
+    /// let echo: Routes = Routes::new().raw_fallback(|rq, out| Ok(out.extend_from_slice(rq.body.bytes())));
+    /// assert!(echo.build().is_ok());
+    /// ```
+    pub fn raw_fallback<F>(self, answer: F) -> Self
+    where
+        F: Fn(&Request<'_>, &mut Vec<u8>) -> Result<(), Fault> + Send + Sync + 'static,
+    {
+        let def = RouteDef { id: RouteId(0), name: "", flags: NO_FLAGS };
+        self.push(def, Role::Fallback, true, Needs::default(), Bound::new(Direct::new(answer)))
     }
 
     /// Runs `handler` at an event of a session. More than one run in the order in which they were added; layers leave

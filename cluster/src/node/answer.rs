@@ -1,5 +1,7 @@
 //! The ends of handlers: counted, answered, credit returned; and answers that come later.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use due_core::{
     Code,
@@ -13,7 +15,7 @@ use super::{
 };
 use crate::{
     fault::Fault,
-    handler::{Answer, Promise},
+    handler::{Answer, Promise, Promises},
     link::{FLAG_NOTIFY, encode_fault},
     session::Session,
     shard::{
@@ -201,14 +203,14 @@ fn log_fault(node: &NodeShard, work: &Work, answer: &Answer) {
 }
 
 /// An answer that comes after its handler returned.
-pub(super) struct LateAnswer {
+struct LateAnswer {
     session: Session,
     id: u64,
 }
 
-impl LateAnswer {
-    pub(super) fn new(session: Session, id: u64) -> Self {
-        Self { session, id }
+impl Promises for Session {
+    fn promise(&self, id: u64) -> Arc<dyn Promise> {
+        Arc::new(LateAnswer { session: self.clone(), id })
     }
 }
 

@@ -170,10 +170,9 @@ impl Shard {
             }
             return Handled::Queued;
         }
-        let handled = match peer {
-            Peer::Here(g) => self.run_here(n, (slot, g), head, body),
-            Peer::Link(_) => self.run_message(n, slot, (*head, true), body),
-        };
+        // A client of this very shard is charged only for what has to wait.
+        let charged = matches!(peer, Peer::Link(_));
+        let handled = self.run_message(n, slot, (*head, charged), body);
         // What its handler asked for may have come back to its own mailbox, such as the end of the session.
         self.list(n, slot);
         handled

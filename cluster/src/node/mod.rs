@@ -4,6 +4,7 @@ mod afar;
 mod answer;
 pub(crate) mod bound;
 pub(crate) mod call;
+pub(crate) mod caller;
 mod frames;
 pub(crate) mod heal;
 pub(crate) mod part;

@@ -2,31 +2,26 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
     task::{Context, Poll},
 };
 
 use bytes::Bytes;
 use due_core::{
-    Code, RouteDef, RouteId,
+    Code, RouteId,
     transport::{FrameKind, Head},
 };
 use tokio::sync::oneshot;
 
 use super::{
-    answer::{LateAnswer, MAX_LATE},
+    caller::Started,
     part::Order,
-    shard::{Busy, Handled, Item, NodeShard, Task, Work},
+    shard::{Busy, Handled, Item, NodeSession, NodeShard, Task, Work},
 };
 use crate::{
     fault::Fault,
-    handler::{Answer, Body, Event, Job, Late, Origin, Promise, Request, Running, Start},
+    handler::{Answer, Event, Job, Running, Start},
     link::{FLAG_NOTIFY, encode_fault},
-    shard::{
-        driver::{Shard, TimerEvent},
-        ready::{Ready, Token},
-        watchdog::Pulse,
-    },
+    shard::driver::{Shard, TimerEvent},
 };
 
 /// Messages of one session in one turn.
@@ -148,57 +143,6 @@ impl Shard {
         self.start(n, &work, body, None)
     }
 
-    /// The same for a client of this shard, whose lane is not charged. Its answer is encoded where it is sent from, in the
-    /// client's outbox, if it is ready at once and the handler pushed nothing that must go before it.
-    pub(crate) fn run_here(&mut self, n: u8, at: (u32, u8), head: &Head, body: &[u8]) -> Handled {
-        let ((slot, g), begun) = (at, self.now());
-        let Shard { gates, nodes, pool, pulse, inbox, ready, .. } = self;
-        let Some(node) = nodes.get_mut(usize::from(n)) else { return Handled::Done };
-        let Some(place) = node.place_of(head.route) else {
-            return self.no_route(n, slot, (*head, false), body.len() as u32);
-        };
-        let (len, id) = (body.len() as u32, node.next_id());
-        let work = Work { id, session: Some(slot), head: *head, len, charged: false, place, event: false, begun };
-        let Some(outbox) = gates.get_mut(usize::from(g)).and_then(|gate| gate.outbox_for(head)) else {
-            return self.start(n, &work, body, None);
-        };
-        let task = node.next_task(ready);
-        let written = outbox.write(pool, head, |out| {
-            let from = out.len();
-            let started = node.call_guarded(pulse, task, (&work, body), out);
-            if matches!(started, Ok(Start::Done(Answer::Reply))) && !inbox.is_filled() {
-                return Ok(());
-            }
-            node.out.clear();
-            node.out.extend_from_slice(out.get(from..).unwrap_or_default());
-            Err(started)
-        });
-        match written {
-            Ok(fits) => self.answered_here(n, g, &work, fits),
-            Err(started) => {
-                let out = std::mem::take(&mut node.out);
-                self.started(n, &work, started, (out, None))
-            }
-        }
-    }
-
-    /// Counts a message whose answer stands in its client's outbox.
-    fn answered_here(&mut self, n: u8, g: u8, work: &Work, fits: bool) -> Handled {
-        let Some(node) = self.nodes.get_mut(usize::from(n)) else { return Handled::Done };
-        if let Some(counters) = node.counters.get_mut(work.place) {
-            counters.handled += 1;
-            counters.time.record_none();
-        }
-        let others_wait =
-            !node.serial_waiting.is_empty() || !node.serial_topics.is_empty() || !node.serial_calls.is_empty();
-        let member = node.member_at(g);
-        self.replied_in_place(g, member, &work.head, fits);
-        if others_wait {
-            self.next_serial(n);
-        }
-        Handled::Done
-    }
-
     /// The gate's view of the table was older than ours.
     fn no_route(&mut self, n: u8, slot: u32, message: (Head, bool), len: u32) -> Handled {
         let (head, charged) = message;
@@ -225,7 +169,7 @@ impl Shard {
     }
 
     /// Goes on after the first part of a handler, which has written to `rest.0`; that buffer is kept for the next one.
-    fn started(
+    pub(crate) fn started(
         &mut self,
         n: u8,
         work: &Work,
@@ -384,12 +328,9 @@ impl Shard {
     }
 }
 
-/// How the first part of a handler ended: it may have panicked.
-type Started = std::thread::Result<Start>;
-
 impl NodeShard {
     /// The place of a route's handler, or of the fallback.
-    fn place_of(&self, route: i32) -> Option<usize> {
+    pub(crate) fn place_of(&self, route: i32) -> Option<usize> {
         let table = &self.shared.table;
         table.find(RouteId(route)).or(table.fallback())
     }
@@ -399,46 +340,25 @@ impl NodeShard {
         self.last_id
     }
 
-    /// Where the next task will stand; it has a waker already.
-    fn next_task(&mut self, ready: &Arc<Ready>) -> usize {
-        let task = self.tasks.vacant_key();
-        if self.wakers.len() <= task {
-            self.wakers.push(ready.waker(Token::Task(self.index, task as u32)));
+    /// With [`Order::Node`]: does nobody wait for the executor?
+    fn none_waits(&self) -> bool {
+        self.serial_waiting.is_empty() && self.serial_topics.is_empty() && self.serial_calls.is_empty()
+    }
+
+    /// Has the session nothing to do, and nobody else on an executor that it shares?
+    pub(crate) fn is_free(&self, slot: u32) -> bool {
+        let free = |s: &NodeSession| s.busy == Busy::No && s.mailbox.is_empty();
+        let alone = !self.serial_busy && self.none_waits();
+        alone && self.sessions.get(slot as usize).is_some_and(free)
+    }
+
+    /// Counts messages that were answered at once; `last_id` is the number of the last one.
+    pub(crate) fn answered(&mut self, place: usize, count: u64, last_id: u64) {
+        self.last_id = last_id;
+        if let Some(counters) = self.counters.get_mut(place) {
+            counters.handled += count;
+            counters.time.record_nones(count);
         }
-        task
-    }
-
-    /// Calls a handler under the eyes of the watchdog; its panic ends here.
-    fn call_guarded(&mut self, pulse: &Pulse, task: usize, call: (&Work, &[u8]), out: &mut Vec<u8>) -> Started {
-        let (work, body) = call;
-        let _running = pulse.enter(work.head.route);
-        catch_unwind(AssertUnwindSafe(|| self.call(task, work, body, out)))
-    }
-
-    /// Calls a handler with everything borrowed from the shard.
-    fn call(&mut self, task: usize, work: &Work, body: &[u8], out: &mut Vec<u8>) -> Start {
-        let Some(handler) = self.handlers.get_mut(work.place) else { return Start::Done(Answer::Nothing) };
-        let Some((waker, _)) = self.wakers.get(task) else { return Start::Done(Answer::Nothing) };
-        let mount = self.shared.table.mount(work.place);
-        let known = mount.map_or(NOWHERE, |m| m.def());
-        let session = work.session.and_then(|slot| self.sessions.get(slot as usize));
-        let handle = session.map_or(&self.nobody, |s| &s.session);
-        let head = work.head;
-        let make = || -> Arc<dyn Promise> { Arc::new(LateAnswer::new(handle.clone(), work.id)) };
-        let limited = session.is_some_and(|s| s.late.len() < MAX_LATE) && !work.event;
-        let rq = Request {
-            session: handle,
-            cluster: &self.cluster,
-            route: if work.event { known } else { RouteDef { id: RouteId(head.route), ..known } },
-            seq: head.seq,
-            body: Body::new(body, &self.arena),
-            uid: session.and_then(|s| s.uid.as_ref()),
-            deadline: work.begun + mount.and_then(|m| m.deadline()).unwrap_or(self.shared.deadline),
-            trace: head.trace,
-            origin: Origin::Client,
-            late: if limited { Late::new(&make) } else { Late::nobody() },
-        };
-        handler.start(&rq, &mut Context::from_waker(waker), out)
     }
 
     pub(super) fn limit(&self, place: usize) -> std::time::Duration {
@@ -449,12 +369,6 @@ impl NodeShard {
         self.member_of.get(usize::from(gate)).copied().flatten()
     }
 }
-
-const NOWHERE: RouteDef = RouteDef {
-    id: RouteId(0),
-    name: "",
-    flags: due_core::Flags { stateful: false, authorized: false, internal: false, class: due_core::Class::Must },
-};
 
 pub(super) fn mark_busy(node: &mut NodeShard, work: &Work, busy: Busy) {
     node.serial_busy = node.shared.order == Order::Node && busy != Busy::No;

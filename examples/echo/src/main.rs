@@ -71,8 +71,9 @@ impl Cli {
     }
 }
 
-fn echo(body: Bytes) -> Bytes {
-    body
+fn echo(rq: &Request<'_>, answer: &mut Vec<u8>) -> Result<(), Fault> {
+    answer.extend_from_slice(rq.body.bytes());
+    Ok(())
 }
 
 #[tokio::main]
@@ -83,7 +84,7 @@ async fn main() -> due::Result<()> {
         return Err(due::Error::config("nothing to listen on: give --tcp, --ws or --kcp HOST:PORT"));
     }
     let gate = listeners.into_iter().fold(Gate::new("gate"), Gate::listen);
-    let mut app = App::new(due::drivers()).with(gate).with(Node::new("echo").routes(Routes::new().fallback(echo)));
+    let mut app = App::new(due::drivers()).with(gate).with(Node::new("echo").routes(Routes::new().raw_fallback(echo)));
     if cli.via == Via::Gate {
         app = app.shared_shards();
     }

@@ -31,6 +31,8 @@ pub struct Assembler {
     state: Flow,
     peer: Peer,
     framing: Framing,
+    /// `kept` stands in a buffer that goes back to its owner when it is empty.
+    lent: bool,
 }
 
 /// What may pile up besides one frame while paused: one read of a connection.
@@ -43,7 +45,7 @@ const LEN: usize = size_of::<u32>();
 impl Assembler {
     /// For a connection that has read nothing yet: [`Peer::New`] on a server, [`Peer::Server`] on a client.
     pub fn new(peer: Peer, framing: Framing) -> Self {
-        Self { kept: Vec::new(), start: 0, state: Flow::Continue, peer, framing }
+        Self { kept: Vec::new(), start: 0, state: Flow::Continue, peer, framing, lent: false }
     }
 
     /// Who is on the other side, as far as it is known.
@@ -62,6 +64,41 @@ impl Assembler {
     #[inline]
     pub fn is_paused(&self) -> bool {
         self.state == Flow::Pause
+    }
+
+    /// The peer, if frames of a stream may be taken from the front of the next chunk by [`Dialect::next`] instead of
+    /// being fed: nothing is kept, nothing is paused, and the first frame is behind.
+    #[inline]
+    pub fn is_straight(&self) -> Option<Peer> {
+        let settled = matches!(self.peer, Peer::Old | Peer::Hello);
+        let clear = self.kept.is_empty() && self.state == Flow::Continue && self.framing == Framing::Stream;
+        (settled && clear).then_some(self.peer)
+    }
+
+    /// Pauses before the next frame.
+    pub fn pause(&mut self) {
+        if self.state == Flow::Continue {
+            self.state = Flow::Pause;
+        }
+    }
+
+    /// Lends an empty buffer for what has to be kept of a stream, if there is none yet. Ask for it back with
+    /// [`Assembler::reclaim`] after each call; without that an idle connection holds it.
+    pub fn lend(&mut self, buffer: impl FnOnce() -> Vec<u8>) {
+        if self.kept.capacity() == 0 && self.framing == Framing::Stream {
+            self.kept = buffer();
+            self.kept.clear();
+            self.lent = true;
+        }
+    }
+
+    /// A lent buffer that is not needed any more.
+    pub fn reclaim(&mut self) -> Option<Vec<u8>> {
+        let free = self.lent && self.kept() == 0;
+        free.then(|| {
+            (self.lent, self.start) = (false, 0);
+            std::mem::take(&mut self.kept)
+        })
     }
 
     /// Takes a chunk of a stream, or one whole message, and gives each frame to `each`. Tells what `each` said last.
@@ -155,7 +192,7 @@ impl Assembler {
     fn compact(&mut self) {
         self.kept.drain(..self.start.min(self.kept.len()));
         self.start = 0;
-        if self.kept.capacity() > SPARE.max(2 * self.kept.len()) {
+        if !self.lent && self.kept.capacity() > SPARE.max(2 * self.kept.len()) {
             self.kept.shrink_to_fit();
         }
     }
@@ -164,7 +201,11 @@ impl Assembler {
     fn turn(&mut self, flow: Result<Flow, FrameError>) -> Result<Flow, FrameError> {
         self.state = flow.unwrap_or(Flow::Stop);
         if self.state == Flow::Stop {
-            (self.kept, self.start) = (Vec::new(), 0);
+            self.kept.clear();
+            self.start = 0;
+            if !self.lent {
+                self.kept = Vec::new();
+            }
         }
         flow
     }
@@ -236,6 +277,43 @@ mod tests {
             assert_eq!(assembler.kept(), 0);
             assert!(assembler.kept.capacity() <= SPARE, "{}", assembler.kept.capacity());
         }
+    }
+
+    #[test]
+    fn a_lent_buffer_comes_back_when_nothing_is_kept() {
+        let dialect = Dialect::default();
+        let mut assembler = Assembler::new(Peer::New, Framing::Stream);
+        let all = frames(2, &[7; 900]);
+        let (front, back) = all.split_at(1000);
+        assembler.lend(|| Vec::with_capacity(4096));
+        assembler.feed(&dialect, front, |_| Flow::Continue).unwrap();
+        assert!(assembler.reclaim().is_none() && assembler.is_straight().is_none());
+        assembler.lend(|| unreachable!("it has one"));
+        let mut seen = 0;
+        assembler
+            .feed(&dialect, back, |_| {
+                seen += 1;
+                Flow::Continue
+            })
+            .unwrap();
+        assert_eq!((seen, assembler.reclaim().map(|b| b.capacity())), (1, Some(4096)));
+        assert_eq!(assembler.is_straight(), Some(Peer::Old));
+        assert!(assembler.reclaim().is_none());
+    }
+
+    #[test]
+    fn a_pause_between_frames_keeps_the_next_one() {
+        let dialect = Dialect::default();
+        let mut assembler = Assembler::new(Peer::New, Framing::Stream);
+        assembler.pause();
+        let mut seen = 0;
+        let mut count = |_: Frame<'_>| {
+            seen += 1;
+            Flow::Continue
+        };
+        assert_eq!(assembler.feed(&dialect, &frames(2, b"x"), &mut count), Ok(Flow::Pause));
+        assert_eq!(assembler.resume(&dialect, &mut count), Ok(Flow::Continue));
+        assert_eq!((seen, assembler.kept()), (2, 0));
     }
 
     #[test]
