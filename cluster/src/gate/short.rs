@@ -142,9 +142,8 @@ struct Left {
     end: End,
 }
 
-/// What the short way did for the front of a chunk.
-enum Went {
-    Some(Left),
+/// Why the short way does nothing for the front of a chunk.
+enum Closed {
     /// The next frame cannot go it.
     NotThis,
     /// Nothing of this client can, as things are.
@@ -158,44 +157,44 @@ impl Shard {
         let mut used = 0;
         while let Some(rest) = bytes.get(used..).filter(|rest| !rest.is_empty()) {
             match self.run_short(at, peer, rest) {
-                Went::Some(left) => {
+                Ok(left) => {
                     used += left.used;
                     self.settle_short((at.0, at.1), left);
                 }
-                Went::NotThis => return (used, true),
-                Went::Never => return (used, false),
+                Err(Closed::NotThis) => return (used, true),
+                Err(Closed::Never) => return (used, false),
             }
         }
         (used, true)
     }
 
-    fn run_short(&mut self, at: (u8, u32, u32), kind: Kind, bytes: &[u8]) -> Went {
+    fn run_short(&mut self, at: (u8, u32, u32), kind: Kind, bytes: &[u8]) -> Result<Left, Closed> {
         let ((g, slot, generation), begun) = (at, self.now());
         let Shard { gates, nodes, pool, pulse, inbox, ready, dirty, .. } = self;
         let Some(GateShard { own, clients, listeners, members, counters, .. }) = gates.get_mut(usize::from(g)) else {
-            return Went::Never;
+            return Err(Closed::Never);
         };
         let Some(client) = clients.get_mut(slot as usize).filter(|c| c.generation == generation) else {
-            return Went::Never;
+            return Err(Closed::Never);
         };
-        let Some(listener) = listeners.get(usize::from(client.listener)) else { return Went::Never };
+        let Some(listener) = listeners.get(usize::from(client.listener)) else { return Err(Closed::Never) };
         if !client.is_open() || client.paused || client.ended {
-            return Went::Never;
+            return Err(Closed::Never);
         }
         let (dialect, mut peer) = (&listener.dialect, kind);
         let Ok(Step::Frame(Frame::Data { route, .. }, _)) = dialect.next(&mut peer, bytes) else {
-            return Went::NotThis;
+            return Err(Closed::NotThis);
         };
-        let Ok(Some(way)) = settled_way(members, own.part.dispatch, client, route) else { return Went::NotThis };
-        let (Up::Here(n), true) = (way.up, way.open) else { return Went::Never };
-        let Some(node) = nodes.get_mut(usize::from(n)) else { return Went::Never };
+        let Ok(Some(way)) = settled_way(members, own.part.dispatch, client, route) else { return Err(Closed::NotThis) };
+        let (Up::Here(n), true) = (way.up, way.open) else { return Err(Closed::Never) };
+        let Some(node) = nodes.get_mut(usize::from(n)) else { return Err(Closed::Never) };
         let flags = if client.hello { FLAG_HELLO } else { 0 };
         let lane = lane_of(slot, generation);
         let free = |slot: &u32| node.is_free(*slot);
-        let Some(session) = node.find(Peer::Here(g), lane).filter(free) else { return Went::NotThis };
-        let Some(place) = node.place_of(route) else { return Went::NotThis };
+        let Some(session) = node.find(Peer::Here(g), lane).filter(free) else { return Err(Closed::NotThis) };
+        let Some(place) = node.place_of(route) else { return Err(Closed::NotThis) };
         if client.lane_to(way.member).is_none_or(|lane| lane.starved || lane.dry_since != 0) {
-            return Went::NotThis;
+            return Err(Closed::NotThis);
         }
         let head = Head { kind: FrameKind::Message, flags, route, lane, ..Head::default() };
         let event = Work::event(place, begun);
@@ -221,7 +220,7 @@ impl Shard {
         if answered > 0 && !std::mem::replace(&mut client.dirty, true) {
             dirty.push((g, slot));
         }
-        if left.used == 0 { Went::NotThis } else { Went::Some(left) }
+        if left.used == 0 { Err(Closed::NotThis) } else { Ok(left) }
     }
 
     fn settle_short(&mut self, at: (u8, u32), left: Left) {
