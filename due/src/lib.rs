@@ -47,6 +47,8 @@
 //! | `network-ws` (default) | `ws://` listeners |
 //! | `network-kcp` | `kcp://` listeners |
 //! | `registry-etcd` | `etcd://` registries: who is alive; not in `full` |
+//! | `transport-grpc` | `grpc://` links between servers, and `due::grpc`: calls by name between tonic services |
+//! | `transport-tarpc` | `tarpc://` links between servers, and `due::tarpc`: calls by name between tarpc services |
 //! | `http` | the `Http` part: an axum router beside nodes |
 //! | `full` | all of these but those that say they are not in it |
 //!
@@ -70,6 +72,10 @@ pub use due_config as config;
 pub use due_config::boot::{Boot, Cli};
 pub use due_core::{self as core, Code, Codec, Drivers, Error, Kind, Result, Retry, Uid, Url};
 pub use due_protocol as protocol;
+#[cfg(feature = "transport-grpc")]
+pub use due_transport::grpc;
+#[cfg(feature = "transport-tarpc")]
+pub use due_transport::tarpc;
 
 /// The backends that the features compiled in, and the memory ones.
 pub fn drivers() -> Drivers {
@@ -85,6 +91,8 @@ pub fn drivers() -> Drivers {
     due_store::install(&mut drivers);
     #[cfg(feature = "registry-etcd")]
     due_registry::install(&mut drivers);
+    #[cfg(any(feature = "transport-grpc", feature = "transport-tarpc"))]
+    due_transport::install(&mut drivers);
     drivers
 }
 
