@@ -7,10 +7,11 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{ConfigSource, Entry, Expect, LARGEST, Version, check_key};
+use super::{ConfigSource, Entry, Expect, LARGEST, Version, Write, check_key};
 use crate::error::{Error, Kind, Result};
 
-/// Writes settings so that they can be taken back: each write is recorded beside its key before it is done.
+/// Writes settings so that they can be taken back. Each write is recorded beside its key: in one step with it where the
+/// source can ([`ConfigSource::write_together`]), else before it, and marked behind it.
 ///
 /// Records stand under `.history/<key>/<number>`; the last 10 that took effect and the last 10 that did not are kept.
 #[derive(Clone)]
@@ -47,6 +48,10 @@ const KEPT: usize = 10;
 const HEADER: usize = 1024;
 const LONGEST_AUTHOR: usize = 128;
 const MAGIC: &str = "due-history 1";
+/// In a record: it was written in one step with its key, so its version is that of the key.
+const TOGETHER: &str = "together";
+/// Numbers that others may take before this writer gives up.
+const NUMBERS: usize = 16;
 
 impl History {
     /// The history of the keys of `source`.
@@ -73,7 +78,7 @@ impl History {
     pub async fn records(&self, key: &str) -> Result<Vec<Record>> {
         check_key(key)?;
         let stored = self.source.list(&folder(key)).await?;
-        let mut records: Vec<_> = stored.iter().filter_map(|(k, e)| Record::read(key, k, &e.value)).collect();
+        let mut records: Vec<_> = stored.iter().filter_map(|(k, e)| Record::read(key, k, e)).collect();
         records.sort_by_key(|r| std::cmp::Reverse(r.number));
         if let Some(entry) = self.source.load(key).await? {
             settle(&mut records, &entry);
@@ -96,37 +101,71 @@ impl History {
     }
 
     async fn write(&self, key: &str, value: Option<Bytes>, expect: Expect, author: &str) -> Result<Version> {
-        let mut record = self.begin(key, value, author).await?;
+        let record = self.next(key, value, author).await?;
+        let version = match self.together(key, record.clone(), &expect).await {
+            Err(e) if e.kind() == Kind::Unsupported => self.apart(key, record, expect).await?,
+            outcome => outcome?,
+        };
+        // The write has happened: what fails from here on costs an old record, not the answer.
+        if let Err(error) = self.prune(key).await {
+            tracing::warn!(key, %error, "old versions of a setting stay");
+        }
+        Ok(version)
+    }
+
+    /// The write and its record in one step. One that is refused is recorded as an attempt.
+    async fn together(&self, key: &str, mut record: Record, expect: &Expect) -> Result<Version> {
+        for _ in 0..NUMBERS {
+            let (at, bytes) = (record.key(key).into(), record.bytes(TOGETHER));
+            let note = Write { key: at, value: Some(bytes), expect: Expect::Absent };
+            let write = Write { key: key.into(), value: record.value.clone(), expect: expect.clone() };
+            match self.source.write_together(vec![note, write]).await {
+                Err(e) if matches!(e.kind(), Kind::Duplicate | Kind::Stale) => {
+                    if self.source.load(&record.key(key)).await?.is_none() {
+                        self.begin(key, record).await?;
+                        return Err(e);
+                    }
+                    record.number += 1;
+                }
+                outcome => return outcome,
+            }
+        }
+        Err(crowded(key))
+    }
+
+    /// The record of an attempt, the write, and the mark of its success.
+    async fn apart(&self, key: &str, record: Record, expect: Expect) -> Result<Version> {
+        let mut record = self.begin(key, record).await?;
         let version = match record.value.clone() {
             Some(value) => self.source.store(key, value, expect).await?,
             None => self.source.delete(key, expect).await?,
         };
         record.outcome = Outcome::Applied(version.clone());
-        // The write has happened: what fails from here on costs a mark or an old record, not the answer.
-        let mark = self.source.store(&record.key(key), record.bytes(), Expect::Any).await.map(drop);
-        if let Err(error) = match mark {
-            Ok(()) => self.prune(key).await,
-            Err(e) => Err(e),
-        } {
+        // The write has happened: what fails from here on costs the mark, not the answer.
+        let mark = record.bytes(&record.outcome.text());
+        if let Err(error) = self.source.store(&record.key(key), mark, Expect::Any).await {
             tracing::warn!(key, %error, "the history of a setting is not complete");
         }
         Ok(version)
     }
 
-    /// Records an attempt under the next free number.
-    async fn begin(&self, key: &str, value: Option<Bytes>, author: &str) -> Result<Record> {
-        let last = self.records(key).await?.first().map_or(0, |r| r.number);
+    /// A record under the number that is probably next.
+    async fn next(&self, key: &str, value: Option<Bytes>, author: &str) -> Result<Record> {
+        let number = self.records(key).await?.first().map_or(1, |r| r.number + 1);
         let author = author.chars().filter(|c| !c.is_control()).take(LONGEST_AUTHOR).collect();
-        let mut record = Record { number: last, author, time: SystemTime::now(), value, outcome: Outcome::Attempt };
-        for _ in 0..16 {
-            record.number += 1;
-            match self.source.store(&record.key(key), record.bytes(), Expect::Absent).await {
+        Ok(Record { number, author, time: SystemTime::now(), value, outcome: Outcome::Attempt })
+    }
+
+    /// Records an attempt under the next free number.
+    async fn begin(&self, key: &str, mut record: Record) -> Result<Record> {
+        for _ in 0..NUMBERS {
+            match self.source.store(&record.key(key), record.bytes(&record.outcome.text()), Expect::Absent).await {
                 Ok(_) => return Ok(record),
-                Err(e) if e.kind() == Kind::Duplicate => {}
+                Err(e) if e.kind() == Kind::Duplicate => record.number += 1,
                 Err(e) => return Err(e),
             }
         }
-        Err(Error::new(Kind::Overloaded, "too many write this key at once").context("key", key))
+        Err(crowded(key))
     }
 
     async fn prune(&self, key: &str) -> Result<()> {
@@ -160,22 +199,17 @@ impl Record {
         format!("{}{:016}", folder(of), self.number)
     }
 
-    fn bytes(&self) -> Bytes {
+    fn bytes(&self, outcome: &str) -> Bytes {
         let millis = self.time.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
         let what = if self.value.is_some() { "store" } else { "delete" };
-        let version = match &self.outcome {
-            Outcome::Applied(Version::Number(n)) => format!("number {n}"),
-            Outcome::Applied(Version::Tag(tag)) => format!("tag {tag}"),
-            Outcome::Attempt => "none".to_owned(),
-        };
-        let mut bytes = format!("{MAGIC}\n{}\n{millis}\n{what}\n{version}\n", self.author).into_bytes();
+        let mut bytes = format!("{MAGIC}\n{}\n{millis}\n{what}\n{outcome}\n", self.author).into_bytes();
         bytes.extend_from_slice(self.value.as_deref().unwrap_or_default());
         bytes.into()
     }
 
-    fn read(of: &str, key: &str, bytes: &Bytes) -> Option<Self> {
+    fn read(of: &str, key: &str, entry: &Entry) -> Option<Self> {
         let number = key.strip_prefix(&folder(of))?.parse().ok()?;
-        let mut rest = bytes.clone();
+        let mut rest = entry.value.clone();
         let mut line = || {
             let end = rest.iter().take(HEADER).position(|b| *b == b'\n')?;
             let line = rest.split_to(end + 1);
@@ -185,15 +219,31 @@ impl Record {
         let author = line()?;
         let time = UNIX_EPOCH.checked_add(Duration::from_millis(line()?.parse().ok()?))?;
         let stored = line()? == "store";
-        let outcome = outcome(&line()?)?;
+        let outcome = Outcome::read(&line()?, &entry.version)?;
         Some(Self { number, author, time, value: stored.then_some(rest), outcome })
     }
 }
 
-fn outcome(text: &str) -> Option<Outcome> {
-    match text.split_once(' ') {
-        Some(("number", n)) => Some(Outcome::Applied(Version::Number(n.parse().ok()?))),
-        Some(("tag", tag)) => Some(Outcome::Applied(Version::Tag(tag.into()))),
-        _ => (text == "none").then_some(Outcome::Attempt),
+impl Outcome {
+    fn text(&self) -> String {
+        match self {
+            Self::Applied(Version::Number(n)) => format!("number {n}"),
+            Self::Applied(Version::Tag(tag)) => format!("tag {tag}"),
+            Self::Attempt => "none".to_owned(),
+        }
     }
+
+    /// What a record says that stands there with the version `own`.
+    fn read(text: &str, own: &Version) -> Option<Self> {
+        match text.split_once(' ') {
+            Some(("number", n)) => Some(Self::Applied(Version::Number(n.parse().ok()?))),
+            Some(("tag", tag)) => Some(Self::Applied(Version::Tag(tag.into()))),
+            _ if text == TOGETHER => Some(Self::Applied(own.clone())),
+            _ => (text == "none").then_some(Self::Attempt),
+        }
+    }
+}
+
+fn crowded(key: &str) -> Error {
+    Error::new(Kind::Overloaded, "too many write this key at once").context("key", key)
 }

@@ -8,7 +8,7 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::{Capability, Cas, ConfigSource, Entry, Expect, Feed, LARGEST, Version, Watch, check_key, feed};
+use super::{Capability, Cas, ConfigSource, Entry, Expect, Feed, Version, Watch, Write, check_key, feed};
 use crate::{
     error::{Error, Kind, Result},
     sync::locked,
@@ -90,16 +90,19 @@ impl ConfigSource for Memory {
     }
 
     async fn store(&self, key: &str, value: Bytes, expect: Expect) -> Result<Version> {
-        check_key(key)?;
-        if value.len() > LARGEST {
-            return Err(Error::new(Kind::TooLarge, "a config value is at most 1 MiB").context("bytes", value.len()));
-        }
-        locked(&self.0).up()?.write(key, Some(value), &expect)
+        self.write_together(vec![Write { key: key.into(), value: Some(value), expect }]).await
     }
 
     async fn delete(&self, key: &str, expect: Expect) -> Result<Version> {
-        check_key(key)?;
-        locked(&self.0).up()?.write(key, None, &expect)
+        self.write_together(vec![Write { key: key.into(), value: None, expect }]).await
+    }
+
+    async fn write_together(&self, writes: Vec<Write>) -> Result<Version> {
+        writes.iter().try_for_each(Write::check)?;
+        let mut state = locked(&self.0);
+        let state = state.up()?;
+        writes.iter().try_for_each(|w| w.expect.check(state.live.get(&w.key).map(|e| &e.version)))?;
+        Ok(state.write(writes))
     }
 }
 
@@ -115,21 +118,21 @@ impl State {
         self.live.iter().filter(|(k, _)| k.starts_with(prefix)).map(|(k, e)| (k.clone(), e.clone())).collect()
     }
 
-    fn write(&mut self, key: &str, value: Option<Bytes>, expect: &Expect) -> Result<Version> {
-        expect.check(self.live.get(key).map(|e| &e.version))?;
+    fn write(&mut self, writes: Vec<Write>) -> Version {
         self.revision += 1;
         let version = Version::Number(self.revision);
-        let key: Arc<str> = key.into();
-        let entry = value.map(|value| Entry { value, version: version.clone() });
-        match &entry {
-            Some(entry) => drop(self.live.insert(key.clone(), entry.clone())),
-            None => drop(self.live.remove(&key)),
-        }
         self.watchers.retain(|w| !w.feed.is_unwatched());
-        for watcher in self.watchers.iter().filter(|w| key.starts_with(&w.prefix)) {
-            watcher.feed.key(key.clone(), entry.clone());
+        for Write { key, value, .. } in writes {
+            let entry = value.map(|value| Entry { value, version: version.clone() });
+            match &entry {
+                Some(entry) => drop(self.live.insert(key.clone(), entry.clone())),
+                None => drop(self.live.remove(&key)),
+            }
+            for watcher in self.watchers.iter().filter(|w| key.starts_with(&w.prefix)) {
+                watcher.feed.key(key.clone(), entry.clone());
+            }
         }
-        Ok(version)
+        version
     }
 
     fn tell_all(&mut self) {

@@ -53,6 +53,38 @@ pub trait ConfigSource: Send + Sync + 'static {
     /// Deletes a key if it is as `expect` says, and answers the version of its absence, which a later
     /// [`Expect::Absent`] or [`Expect::Any`] write replaces. A key that is absent already is no error.
     async fn delete(&self, key: &str, expect: Expect) -> Result<Version>;
+
+    /// Makes all of these writes of different keys, or none, and answers the one version that all of them got. Errors are
+    /// those of [`ConfigSource::store`], for any key that is not as expected; `Unsupported`, with nothing done, if this
+    /// source cannot do so, or not with writes of this size. A dropped future may have written.
+    async fn write_together(&self, writes: Vec<Write>) -> Result<Version> {
+        let _ = writes;
+        Err(Error::new(Kind::Unsupported, "this source writes one key at a time"))
+    }
+}
+
+/// One of several writes that happen together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Write {
+    /// The key.
+    pub key: Arc<str>,
+    /// Its new value; `None` deletes it.
+    pub value: Option<Bytes>,
+    /// How the key must be.
+    pub expect: Expect,
+}
+
+impl Write {
+    /// Refuses what [`ConfigSource::store`] would: a bad key, or a value that is too large. For backends.
+    pub fn check(&self) -> Result<()> {
+        check_key(&self.key)?;
+        match &self.value {
+            Some(value) if value.len() > LARGEST => {
+                Err(Error::new(Kind::TooLarge, "a config value is at most 1 MiB").context("bytes", value.len()))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// The longest value in bytes.

@@ -101,6 +101,7 @@ pub const CASES: &[Case<Bench>] = &[
     case!(source::a_deleted_key_is_absent),
     case!(source::a_list_holds_its_prefix_and_no_cousins),
     case!(source::of_many_writers_none_is_overwritten_unseen),
+    case!(source::writes_that_go_together_all_happen_or_none),
     case!(source::odd_keys_and_large_values_are_refused),
     case!(source::a_source_that_is_away_says_so),
     case!(watching::a_watch_begins_with_the_full_set),

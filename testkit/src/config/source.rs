@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use due_core::{
     Error, Kind, Result,
-    config::{Cas, Expect, LARGEST, Version},
+    config::{Cas, Expect, LARGEST, Version, Write},
 };
 
 use super::{Bench, CANNOT, Fault, Ran, folder, text, value};
@@ -109,6 +109,37 @@ pub(super) async fn of_many_writers_none_is_overwritten_unseen(bench: Bench) -> 
         writer.await.map_err(|_| Kind::Internal)??;
     }
     assert_eq!(value(bench.b.load(&key).await?.as_ref()), Some(&b"60"[..]));
+    Ok(Ran::Yes)
+}
+
+/// A source that cannot says so and does nothing.
+pub(super) async fn writes_that_go_together_all_happen_or_none(bench: Bench) -> Result<Ran> {
+    let (one, two) = (folder("one"), folder("two"));
+    let write = |key: &str, value: &str, expect| Write { key: key.into(), value: Some(text(value)), expect };
+    let both = vec![write(&one, "1", Expect::Absent), write(&two, "1", Expect::Absent)];
+    let version = match bench.a.write_together(both.clone()).await {
+        Err(e) if e.kind() == Kind::Unsupported => {
+            assert_eq!((bench.b.load(&one).await?, bench.b.load(&two).await?), (None, None));
+            return Ok(Ran::Yes);
+        }
+        outcome => outcome?,
+    };
+    for key in [&one, &two] {
+        let entry = bench.b.load(key).await?;
+        assert_eq!(entry.as_ref().map(|e| (&*e.value, &e.version)), Some((&b"1"[..], &version)), "one version for all");
+    }
+    let half = vec![write(&one, "2", Expect::Version(version.clone())), write(&two, "2", Expect::Absent)];
+    assert_eq!(bench.a.write_together(half).await.err().map(|e| e.kind()), Some(Kind::Duplicate));
+    let stale = vec![write(&two, "2", Expect::Any), write(&one, "2", Expect::Version(Version::Tag("never".into())))];
+    assert_eq!(bench.a.write_together(stale).await.err().map(|e| e.kind()), Some(Kind::Stale));
+    assert_eq!(value(bench.b.load(&one).await?.as_ref()), Some(&b"1"[..]));
+    assert_eq!(value(bench.b.load(&two).await?.as_ref()), Some(&b"1"[..]));
+    let bad = vec![write(&one, "2", Expect::Any), write("../up", "2", Expect::Any)];
+    assert_eq!(bench.a.write_together(bad).await.err().map(|e| e.kind()), Some(Kind::BadRequest));
+    let gone = Write { value: None, ..write(&two, "", Expect::Version(version)) };
+    let last = bench.a.write_together(vec![write(&one, "3", Expect::Any), gone]).await?;
+    assert_eq!(bench.b.load(&one).await?.map(|e| (e.value, e.version)), Some((text("3"), last)));
+    assert_eq!(bench.b.load(&two).await?, None);
     Ok(Ran::Yes)
 }
 
