@@ -10,7 +10,8 @@
 //! |---|---|---|
 //! | `user`, `password` | none | the login; `user:password@` before the hosts does the same |
 //!
-//! Conditional writes are atomic: a version is the revision that wrote the key. Versions fall when etcd is wiped or
+//! Conditional writes are atomic, over several keys too: a setting and the record of its history are one transaction, unless
+//! they are over 1.25 MiB together. A version is the revision that wrote the key. Versions fall when etcd is wiped or
 //! restored from a backup. A watch lists and goes on from that list, and lists again after every break; it learns of a
 //! connection that has gone silent within 9 s.
 
@@ -24,7 +25,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use due_core::{
     Error, Kind, Result, Url,
-    config::{Capability, Cas, ConfigSource, Entry, Expect, LARGEST, Version, Watch, check_key, feed},
+    config::{Capability, Cas, ConfigSource, Entry, Expect, LARGEST, Version, Watch, Write, check_key, feed},
 };
 use etcd_client::{Compare, CompareOp, DeleteOptions, GetOptions, KeyValue, Txn, TxnOp, TxnOpResponse, TxnResponse};
 use serde::Deserialize;
@@ -38,6 +39,12 @@ const LIMIT: Duration = Duration::from_secs(3);
 
 /// Entries of one answer to a list: all of them may be of the largest size.
 const PAGE: i64 = 32;
+
+/// Bytes of one transaction: etcd takes requests of 1.5 MiB unless told otherwise.
+const TOGETHER: usize = LARGEST + (256 << 10);
+
+/// Writes of one transaction; etcd allows 128 unless told otherwise.
+const AT_ONCE: usize = 100;
 
 /// Opens `etcd://`.
 pub async fn open(url: Url) -> Result<Arc<dyn ConfigSource>> {
@@ -64,25 +71,23 @@ impl Source {
         Ok(Self { etcd: Arc::new(etcd), open: watch::Sender::default() })
     }
 
-    async fn write(&self, key: &str, act: TxnOp, expect: &Expect) -> Result<Version> {
-        check_key(key)?;
-        let full = self.etcd.key(key);
-        let wanted = match expect {
-            Expect::Any => None,
-            Expect::Absent => Some(0),
-            Expect::Version(Version::Number(n)) => Some(i64::try_from(*n).unwrap_or(i64::MAX)),
-            // No version of this source: says what there is instead.
-            Expect::Version(Version::Tag(_)) => Some(i64::MAX),
-        };
-        let compare = wanted.map(|revision| Compare::mod_revision(&*full, CompareOp::Equal, revision));
-        let look = TxnOp::get(&*full, Some(GetOptions::new().with_keys_only()));
-        let txn = Txn::new().when(compare.into_iter().collect::<Vec<_>>()).and_then([act]).or_else([look]);
-        let answer = self.etcd.txn(&txn, Effect::Writes).await.map_err(|e| e.context("key", key))?;
-        if answer.succeeded() {
-            return Ok(Version::Number(answer.header().map_or(0, |h| unsigned(h.revision()))));
+    fn operation(&self, write: &Write) -> TxnOp {
+        let key = self.etcd.key(&write.key);
+        match &write.value {
+            Some(value) => TxnOp::put(key, value.clone(), None),
+            None => TxnOp::delete(key, None::<DeleteOptions>),
         }
-        let refused = expect.check(found(&answer).as_ref()).err();
-        Err(refused.unwrap_or_else(|| Error::new(Kind::Stale, "the key has changed")).context("key", key))
+    }
+
+    fn comparison(&self, write: &Write) -> Option<Compare> {
+        let revision = match &write.expect {
+            Expect::Any => return None,
+            Expect::Absent => 0,
+            Expect::Version(Version::Number(n)) => i64::try_from(*n).unwrap_or(i64::MAX),
+            // No version of this source: it never holds, and the answer says what there is instead.
+            Expect::Version(Version::Tag(_)) => i64::MAX,
+        };
+        Some(Compare::mod_revision(self.etcd.key(&write.key), CompareOp::Equal, revision))
     }
 }
 
@@ -117,14 +122,29 @@ impl ConfigSource for Source {
     }
 
     async fn store(&self, key: &str, value: Bytes, expect: Expect) -> Result<Version> {
-        if value.len() > LARGEST {
-            return Err(Error::new(Kind::TooLarge, "a config value is at most 1 MiB").context("bytes", value.len()));
-        }
-        self.write(key, TxnOp::put(self.etcd.key(key), value, None), &expect).await
+        self.write_together(vec![Write { key: key.into(), value: Some(value), expect }]).await
     }
 
     async fn delete(&self, key: &str, expect: Expect) -> Result<Version> {
-        self.write(key, TxnOp::delete(self.etcd.key(key), None::<DeleteOptions>), &expect).await
+        self.write_together(vec![Write { key: key.into(), value: None, expect }]).await
+    }
+
+    async fn write_together(&self, writes: Vec<Write>) -> Result<Version> {
+        writes.iter().try_for_each(Write::check)?;
+        let bytes: usize = writes.iter().filter_map(|w| Some(w.value.as_ref()?.len())).sum();
+        if bytes > TOGETHER || writes.len() > AT_ONCE {
+            return Err(Error::new(Kind::Unsupported, "too much for one transaction").context("bytes", bytes));
+        }
+        let compares: Vec<_> = writes.iter().filter_map(|w| self.comparison(w)).collect();
+        let acts: Vec<_> = writes.iter().map(|w| self.operation(w)).collect();
+        let look = |w: &Write| TxnOp::get(self.etcd.key(&w.key), Some(GetOptions::new().with_keys_only()));
+        let looks: Vec<_> = writes.iter().map(look).collect();
+        let txn = Txn::new().when(compares).and_then(acts).or_else(looks);
+        let answer = self.etcd.txn(&txn, Effect::Writes).await?;
+        match answer.succeeded() {
+            true => Ok(Version::Number(answer.header().map_or(0, |h| unsigned(h.revision())))),
+            false => Err(refused(&writes, &answer)),
+        }
     }
 }
 
@@ -143,11 +163,15 @@ fn entry(kv: KeyValue) -> Entry {
     Entry { value: kv.into_key_value().1.into(), version }
 }
 
-/// The version that made a write fail.
-fn found(answer: &TxnResponse) -> Option<Version> {
-    let first = answer.op_responses().into_iter().next();
-    let Some(TxnOpResponse::Get(get)) = first else { return None };
-    get.kvs().first().map(|kv| Version::Number(unsigned(kv.mod_revision())))
+/// Which write was not as expected.
+fn refused(writes: &[Write], answer: &TxnResponse) -> Error {
+    let found = answer.op_responses().into_iter().map(|op| match op {
+        TxnOpResponse::Get(get) => get.kvs().first().map(|kv| Version::Number(unsigned(kv.mod_revision()))),
+        _ => None,
+    });
+    let refusals = writes.iter().zip(found);
+    let first = refusals.filter_map(|(w, v)| Some(w.expect.check(v.as_ref()).err()?.context("key", &w.key))).next();
+    first.unwrap_or_else(|| Error::new(Kind::Stale, "a key has changed"))
 }
 
 fn unsigned(revision: i64) -> u64 {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use due_core::{
     Drivers, Kind, Url,
-    config::{Expect, LARGEST, Update},
+    config::{Expect, History, LARGEST, Outcome, Update},
 };
 use due_testkit::server::{Program, Server};
 use tokio::time;
@@ -51,6 +51,28 @@ async fn many_large_values_are_listed_and_watched() {
     for n in 0..70 {
         source.delete(&format!("large/{n:02}"), Expect::Any).await.unwrap();
     }
+}
+
+/// A setting and its record have one revision: nobody can die between them. What is too large for that is done in turn.
+#[tokio::test]
+async fn a_setting_and_its_record_are_one_step() {
+    let Some(server) = Server::shared(Program::Etcd).await else { return };
+    let source = open(server.address(), &namespace()).await;
+    let history = History::new(source.clone());
+    let version = history.store("limits", "1".into(), Expect::Absent, "anna").await.unwrap();
+    let record = source.load(".history/limits/0000000000000001").await.unwrap().unwrap();
+    assert_eq!(record.version, version);
+    let large = bytes::Bytes::from(vec![7; LARGEST - 2048]);
+    let next = history.store("limits", large.clone(), Expect::Version(version.clone()), "bert").await.unwrap();
+    let gone = history.delete("limits", Expect::Version(next.clone()), "carl").await.unwrap();
+    let records = history.records("limits").await.unwrap();
+    let told: Vec<_> = records.iter().map(|r| (&*r.author, r.value.clone(), r.outcome.clone())).collect();
+    let wanted = [
+        ("carl", None, Outcome::Applied(gone)),
+        ("bert", Some(large), Outcome::Applied(next)),
+        ("anna", Some("1".into()), Outcome::Applied(version)),
+    ];
+    assert!(told == wanted, "{:?}", records.iter().map(|r| (&r.author, &r.outcome)).collect::<Vec<_>>());
 }
 
 #[tokio::test]
