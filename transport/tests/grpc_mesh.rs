@@ -10,6 +10,7 @@ use due_core::{
     Error, Kind, Result, Url,
     registry::{Instance, InstanceKind, Registry, State, memory},
 };
+use due_testkit::server::{Direction, Proxy};
 use due_transport::grpc::{self, Channel, Serving};
 use tokio::runtime::Runtime;
 use tonic::Code;
@@ -170,4 +171,20 @@ async fn off_loopback_and_wildcards_name_the_key() {
     let url = Url::parse("grpc://0.0.0.0:0?insecure=on&advertise=127.0.0.1").unwrap();
     let serving = grpc::service(WhoServer::new("a")).listen(&url).await.unwrap();
     assert!(serving.endpoint().host().starts_with("127.0.0.1:"));
+}
+
+#[tokio::test]
+async fn a_silent_member_is_given_up() {
+    let url = Url::parse("grpc://127.0.0.1:0").unwrap();
+    let serving = grpc::service(WhoServer::new("a")).listen(&url).await.unwrap();
+    let proxy = Proxy::to(serving.endpoint().host()).await;
+    let channel = Channel::direct(&format!("direct://{}?wait=50ms", proxy.address())).await.unwrap();
+    connected(&channel, 1).await;
+    let mut client = WhoClient::new(channel.clone());
+    client.who(Who::default()).await.unwrap();
+    proxy.swallow(Direction::ToClient);
+    let lost = soon(client.who(Who::default())).await.unwrap_err();
+    assert_eq!(lost.code(), Code::Unavailable, "{lost}");
+    proxy.mend();
+    soon(async { while client.who(Who::default()).await.is_err() {} }).await;
 }

@@ -7,6 +7,7 @@ use std::{
 };
 
 use due_core::{Result, registry::Registry};
+use tokio::time::timeout_at;
 use tonic::{Code, Status, body::Body};
 use tower_service::Service;
 
@@ -44,6 +45,8 @@ impl Channel {
         loop {
             let mut lease = self.pool.pick(&mut tried, until).await.map_err(|e| unavailable(&e))?;
             lease.conn.address(&mut request).map_err(|e| Status::invalid_argument(e.to_string()))?;
+            let room = timeout_at(until, lease.conn.room.acquire()).await;
+            let _room = room.map_err(|_| Status::resource_exhausted("too many calls wait for their answer"))?;
             let mut failed = match lease.conn.send.try_send_request(request).await {
                 Ok(response) => return Ok(response.map(Body::new)),
                 Err(failed) => failed,

@@ -2,6 +2,7 @@
 
 use std::{
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -10,7 +11,10 @@ use due_core::{Error, Kind, Result, Url};
 use http::uri::{Authority, Scheme, Uri};
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::{net::TcpStream, sync::oneshot};
+use tokio::{
+    net::TcpStream,
+    sync::{Semaphore, oneshot},
+};
 use tonic::{Status, body::Body};
 use tower_service::Service;
 
@@ -20,6 +24,8 @@ use crate::mesh::{Closed, Connect, addresses};
 const CONNECT: Duration = Duration::from_secs(5);
 /// A peer that is silent for that long is asked, and given up when it does not answer for as long again.
 const SILENCE: Duration = Duration::from_secs(4);
+/// Calls of one connection that wait for the head of their answer.
+const UNANSWERED: usize = 1024;
 /// Bytes that a peer may send ahead on one stream, and on all.
 const WINDOW: (u32, u32) = (1 << 20, 4 << 20);
 
@@ -30,6 +36,8 @@ pub(super) struct Http2;
 #[derive(Clone)]
 pub(super) struct Connection {
     pub(super) send: http2::SendRequest<Body>,
+    /// For calls that are not answered yet: below it lies a queue without a bound.
+    pub(super) room: Arc<Semaphore>,
     authority: Authority,
 }
 
@@ -83,7 +91,7 @@ pub(super) async fn over(stream: TcpStream, url: &Url) -> Result<(Connection, Cl
         }
         drop::<oneshot::Sender<()>>(over);
     });
-    Ok((Connection { send, authority }, closed))
+    Ok((Connection { send, room: Arc::new(Semaphore::new(UNANSWERED)), authority }, closed))
 }
 
 /// One connection as a channel of tonic, for calls that want this very one.

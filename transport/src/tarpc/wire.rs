@@ -173,6 +173,8 @@ fn too_large(length: usize, max: usize) -> io::Error {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::{any, prop_assert, proptest};
+
     use super::*;
 
     type Client = Dials<String, String>;
@@ -241,6 +243,24 @@ mod tests {
             wire.put_u32(body.len() as u32);
             wire.put_slice(body);
             assert!(Server::default().decode(&mut wire).is_err(), "{body:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_without_a_panic_and_within_bounds(
+            bytes in proptest::collection::vec(any::<u8>(), 0..512),
+            prefixed in any::<bool>(),
+        ) {
+            let mut wire = BytesMut::new();
+            if prefixed {
+                wire.put_u32(bytes.len() as u32);
+            }
+            wire.put_slice(&bytes);
+            while let Ok(Some(_)) = Server::default().decode(&mut wire) {}
+            prop_assert!(wire.capacity() <= 2 * (MAX_MESSAGE + PREFIX));
+            let mut wire = BytesMut::from(&bytes[..]);
+            while let Ok(Some(_)) = Client::default().decode(&mut wire) {}
         }
     }
 }
