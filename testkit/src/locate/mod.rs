@@ -8,6 +8,7 @@ mod endings;
 mod faults;
 mod feeds;
 mod inputs;
+pub mod login;
 
 use std::{sync::Arc, time::Duration};
 
