@@ -1,9 +1,10 @@
 //! The redis stores on a real server: the behaviour suites, and what goes wrong.
 
 #![cfg(feature = "redis")]
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may")]
 
 mod bench;
-mod failover;
+mod faults;
+mod login;
 mod relay;
 mod suites;

@@ -1,4 +1,4 @@
-//! A tcp relay that can keep the answers to scripts for itself: what is written is done, and nobody hears of it.
+//! A tcp relay that can keep answers for itself: what is written is done, and nobody hears of it.
 
 use std::sync::{
     Arc,
@@ -38,7 +38,7 @@ impl Relay {
         &self.address
     }
 
-    /// While on, the first answer after a script closes the connection instead of arriving.
+    /// While on, the first answer after a script or a count closes the connection instead of arriving.
     pub(crate) fn deaf(&self, on: bool) {
         self.deaf.store(on, Ordering::SeqCst);
     }
@@ -57,7 +57,7 @@ async fn carry(mut client: TcpStream, mut server: TcpStream, deaf: Arc<AtomicBoo
         tokio::select! {
             read = client.read(&mut from_client) => {
                 let Some(bytes) = read.ok().and_then(|n| from_client.get(..n)).filter(|b| !b.is_empty()) else { return };
-                asked |= deaf.load(Ordering::SeqCst) && bytes.windows(4).any(|w| w == b"EVAL");
+                asked |= deaf.load(Ordering::SeqCst) && bytes.windows(4).any(|w| w == b"EVAL" || w == b"INCR");
                 if server.write_all(bytes).await.is_err() {
                     return;
                 }
