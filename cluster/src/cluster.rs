@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
 };
 
 use bytes::Bytes;
@@ -65,7 +65,18 @@ pub(crate) enum Reach {
     /// The gate's shard is here.
     Here { inbox: Arc<Inbox>, gate: u8 },
     /// A node shard here has a link to it.
-    Link { inbox: Arc<Inbox>, link: u32 },
+    Link(LinkTo),
+}
+
+/// A link of a gate's shard to a node shard here.
+#[derive(Clone)]
+pub(crate) struct LinkTo {
+    pub(crate) inbox: Arc<Inbox>,
+    pub(crate) link: u32,
+    pub(crate) gate_shard: u16,
+    /// Tells it from others in the same place, and whether it is full.
+    pub(crate) serial: u64,
+    pub(crate) crowded: Arc<AtomicBool>,
 }
 
 impl Reach {
@@ -75,7 +86,7 @@ impl Reach {
                 let gate = *gate;
                 inbox.run(move |shard| shard.gate_order_here(gate, order, answer))
             }
-            Reach::Link { inbox, link } => {
+            Reach::Link(LinkTo { inbox, link, .. }) => {
                 let link = *link;
                 inbox.run(move |shard| shard.link_order(link, 0, &order, Some(answer)))
             }
@@ -387,12 +398,26 @@ impl Cluster {
         self.0.gates.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The link of one shard of a gate.
+    pub(crate) fn reach_of(&self, gate: &Owner, shard: u16) -> Option<LinkTo> {
+        let of_shard = |reach: &Reach| match reach {
+            Reach::Link(to) if to.gate_shard == shard => Some(to.clone()),
+            _ => None,
+        };
+        self.reaches().get(gate)?.iter().find_map(of_shard)
+    }
+
+    /// Are there nodes in other processes?
+    pub(crate) fn has_other_nodes(&self) -> bool {
+        self.0.peers.nodes_listed() > self.0.callees.len()
+    }
+
     pub(crate) fn add_reach(&self, gate: Owner, reach: Reach) {
         self.reaches().entry(gate).or_default().push(reach);
     }
 
     pub(crate) fn remove_link(&self, inbox: &Arc<Inbox>, link: u32) {
-        let gone = |r: &Reach| matches!(r, Reach::Link { inbox: i, link: l } if Arc::ptr_eq(i, inbox) && *l == link);
+        let gone = |r: &Reach| matches!(r, Reach::Link(LinkTo { inbox: i, link: l, .. }) if Arc::ptr_eq(i, inbox) && *l == link);
         let mut all = self.reaches();
         all.retain(|_, reaches| {
             reaches.retain(|r| !gone(r));

@@ -290,13 +290,26 @@ impl Session {
         let _ = self.order_later(GateOrder::Unslot { name });
     }
 
+    /// The session as an actor on another node gets it.
+    pub(crate) fn as_visit(&self) -> crate::peer::Visit {
+        let labels = self.0.labels.lock().unwrap_or_else(PoisonError::into_inner);
+        let labels = labels.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+        let (session, cid, peer, user) = (self.0.id, self.0.cid, self.0.peer, self.user());
+        crate::peer::Visit {
+            opened: crate::link::Opened { session, cid, peer, user, labels },
+            gate: self.0.gate.clone(),
+            gate_shard: self.0.gate_shard,
+            lane: self.0.lane,
+        }
+    }
+
     fn data(&self) -> std::sync::MutexGuard<'_, HashMap<TypeId, Box<dyn Any + Send + Sync>>> {
         self.0.data.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn order_later(&self, order: GateOrder) -> Result<()> {
-        let key = self.0.key;
-        match !self.is_closed() && self.0.home.run(move |shard| shard.session_order(key, order, None)) {
+        let at = (self.0.key, self.0.lane);
+        match !self.is_closed() && self.0.home.run(move |shard| shard.session_order(at, order, None)) {
             true => Ok(()),
             false => Err(Kind::Gone.into()),
         }
@@ -304,8 +317,8 @@ impl Session {
 
     pub(crate) async fn order(&self, order: GateOrder) -> Result<Vec<u8>> {
         let (tx, rx) = oneshot::channel();
-        let key = self.0.key;
-        if self.is_closed() || !self.0.home.run(move |shard| shard.session_order(key, order, Some(tx))) {
+        let at = (self.0.key, self.0.lane);
+        if self.is_closed() || !self.0.home.run(move |shard| shard.session_order(at, order, Some(tx))) {
             return Err(Kind::Gone.into());
         }
         match tokio::time::timeout(ORDER_LIMIT, rx).await {

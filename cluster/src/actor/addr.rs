@@ -11,6 +11,7 @@ use tokio::{
 
 use super::{
     Actor, Cx,
+    afar::Parcel,
     host::{Host, Written},
     life::is_current,
     mailbox::{Closed, Letter, Mailbox, Phase, Stop, Waiting},
@@ -97,7 +98,8 @@ impl<A: Actor> Addr<A> {
         }
     }
 
-    /// Sends by the constant a client uses, without an answer. Never waits; `Ok` means that it stands in the mailbox.
+    /// Sends by the constant a client uses, without an answer. Never waits; `Ok` means that it stands in the mailbox, or
+    /// in this process's line to the node that has the actor.
     pub fn tell<Q: 'static, C: Codec<Q>>(&self, notify: Notify<Q, C>, q: &Q) -> Result<()> {
         let sent = encoded::<Q, C>(q).and_then(|body| self.send(notify.def(), &body, None));
         sent.map(drop).map_err(|fault| Refused::of(&fault).error())
@@ -112,7 +114,7 @@ impl<A: Actor> Addr<A> {
     {
         let addr = self.clone();
         async move {
-            let error = |fault: Fault| Refused::of(&fault).error();
+            let error = |fault: Fault| not_here(Refused::of(&fault).error());
             let limit = addr.limit().map_err(error)?;
             addr.check_self().map_err(error)?;
             let mut run = Some(run);
@@ -123,7 +125,7 @@ impl<A: Actor> Addr<A> {
                 Ok((Box::new(Closure { run, answer }) as Box<dyn Letter<A>>, 0, waits))
             });
             match tokio::time::timeout(limit, waits.map_err(error)?).await {
-                Ok(Ok(end)) => end.map_err(Refused::error),
+                Ok(Ok(end)) => end.map_err(|why| not_here(why.error())),
                 Ok(Err(_)) => Err(Error::new(Kind::Internal, "the closure panicked")),
                 Err(_) => Err(Kind::Timeout.into()),
             }
@@ -214,6 +216,14 @@ impl<A: Actor> Addr<A> {
     /// A message as if a client had sent it. Without `until` nobody waits for its end.
     fn send(&self, def: RouteDef, body: &Bytes, until: Option<Instant>) -> Result<Box<dyn Running>, Fault> {
         let host = self.host()?;
+        if let Target::Key(cluster, key) = &self.target
+            && host.goes_afar(key, cluster)
+        {
+            let at_latest = until.unwrap_or_else(|| Instant::now() + host.common.deadline);
+            let (parcel, end) = Parcel::new((def, body.clone()), (None, None), at_latest, until.is_some());
+            host.dispatch(key, cluster, parcel)?;
+            return Ok(end);
+        }
         let door = host.door(def.id).ok_or_else(|| Fault::of(Kind::NoRoute))?;
         let nobody = &host.common.place.get().ok_or_else(|| Fault::of(Kind::Unavailable))?.nobody;
         self.post(|mailbox| {
@@ -232,6 +242,14 @@ impl<A: Actor> Addr<A> {
             let (letter, waits) = door.write(&rq, mailbox, until.is_some())?;
             Ok((letter, body.len(), waits))
         })
+    }
+}
+
+/// A closure does not follow an actor to another node.
+fn not_here(error: Error) -> Error {
+    match error.kind() {
+        Kind::Moved => Error::new(Kind::Unavailable, error.text().to_owned()),
+        _ => error,
     }
 }
 

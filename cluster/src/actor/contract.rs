@@ -51,6 +51,14 @@ pub trait Actor: Sized + Send + 'static {
     /// Bytes of the bodies that may wait. A message larger than that is taken by an empty mailbox.
     const MAILBOX_BYTES: usize = 1024 * 1024;
 
+    /// The key that prints as `text`. A message from another node may open an actor by it; without one (`None`, the
+    /// default) only a route that tells the key ([`Routes::actor_by`](crate::handler::Routes::actor_by)) and senders on
+    /// the same node can.
+    fn read_key(text: &str) -> Option<Self::Key> {
+        let _ = text;
+        None
+    }
+
     /// Runs before the first message. An error ends the actor, and is the answer to all that wait for it.
     fn started(&mut self, cx: &Cx<Self>) -> impl Future<Output = Result<(), Fault>> + Send {
         let _ = cx;

@@ -18,6 +18,7 @@ use tokio::sync::watch;
 
 use super::{
     Actor,
+    afar::Lines,
     life::{self, Birth},
     mailbox::{Closed, Letter, Mailbox, Phase, Stop},
     refused::Refused,
@@ -26,6 +27,7 @@ use super::{
 use crate::{
     cluster::Cluster,
     fault::Fault,
+    handler::{OwnedRequest, Running},
     session::{NodeSelf, Session},
     shard::{driver::Shard, inbox::Inbox},
 };
@@ -56,6 +58,7 @@ pub(crate) struct Host<A: Actor> {
     doors: HashMap<RouteId, Arc<dyn Door<A>>>,
     live: Mutex<HashMap<Arc<str>, Arc<Mailbox<A>>>>,
     users: Mutex<HashMap<Uid, Arc<Mailbox<A>>>>,
+    pub(crate) lines: Lines,
 }
 
 /// A [`Host`] without its type.
@@ -65,13 +68,22 @@ pub(crate) trait AnyHost: Any + Send + Sync {
     fn has_opener(&self) -> bool;
     /// Adds a route that calls by constant may take.
     fn add_door(&mut self, def: RouteDef, door: &dyn Any);
+    /// Takes a message of another node for the actor of this name.
+    fn letter(self: Arc<Self>, name: &Arc<str>, rq: &OwnedRequest, waited: bool) -> Result<Box<dyn Running>, Fault>;
     /// Ends all actors once their mailboxes are empty; gives their phases.
     fn drain(&self) -> Vec<(String, watch::Receiver<Phase>)>;
 }
 
 impl<A: Actor> Host<A> {
     pub(crate) fn new(common: Arc<Common>, open: Option<Open<A>>) -> Self {
-        Self { common, open, doors: HashMap::new(), live: Mutex::default(), users: Mutex::default() }
+        Self {
+            common,
+            open,
+            doors: HashMap::new(),
+            live: Mutex::default(),
+            users: Mutex::default(),
+            lines: Lines::default(),
+        }
     }
 
     fn live(&self) -> MutexGuard<'_, HashMap<Arc<str>, Arc<Mailbox<A>>>> {
@@ -88,7 +100,11 @@ impl<A: Actor> Host<A> {
 
     /// The actor of a key, if it is here; it may be ending.
     pub(crate) fn find(&self, key: &A::Key) -> Option<Arc<Mailbox<A>>> {
-        self.live().get(key.to_string().as_str()).cloned()
+        self.find_named(&key.to_string())
+    }
+
+    pub(crate) fn find_named(&self, name: &str) -> Option<Arc<Mailbox<A>>> {
+        self.live().get(name).cloned()
     }
 
     /// The actor of a key; opens it if there is none.
@@ -234,6 +250,10 @@ impl<A: Actor> AnyHost for Host<A> {
         if let Some(door) = door.downcast_ref::<Arc<dyn Door<A>>>() {
             self.doors.insert(def.id, Arc::clone(door));
         }
+    }
+
+    fn letter(self: Arc<Self>, name: &Arc<str>, rq: &OwnedRequest, waited: bool) -> Result<Box<dyn Running>, Fault> {
+        self.accept(None, name, rq, waited)
     }
 
     fn drain(&self) -> Vec<(String, watch::Receiver<Phase>)> {

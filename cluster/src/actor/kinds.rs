@@ -30,6 +30,11 @@ pub(crate) struct Kinds {
 }
 
 impl Kinds {
+    /// The names of the kinds.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.openers.iter().map(|(kind, ..)| (*kind).to_owned()).collect()
+    }
+
     /// Says how actors of a kind are opened.
     pub(crate) fn add<A, F, Fut>(&mut self, open: F)
     where
@@ -130,6 +135,11 @@ impl NodeActors {
 
     fn hosts(&self) -> MutexGuard<'_, HashMap<&'static str, Arc<dyn AnyHost>>> {
         self.hosts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The host of a kind by its name.
+    pub(crate) fn of_kind(&self, kind: &str) -> Option<Arc<dyn AnyHost>> {
+        self.hosts().get(kind).cloned()
     }
 
     /// The host of a kind that is declared here.

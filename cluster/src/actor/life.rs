@@ -11,6 +11,7 @@ use std::{
 use due_core::{
     Code, Epoch, Error, Kind, Result as DueResult, SessionId,
     locate::{Attempt, Claim, Place, Slot, Subject},
+    registry::InstanceKind,
 };
 use futures_util::{FutureExt, future::join_all};
 use tokio::{
@@ -21,11 +22,14 @@ use tokio::{
 use super::{
     Actor, Cx, OnPanic,
     attach::release,
-    mailbox::{Mailbox, Next, Phase},
+    mailbox::{Mailbox, Next, Phase, Stop},
     refused::Refused,
     timers::{Due, Timer},
 };
-use crate::fault::Fault;
+use crate::{
+    fault::Fault,
+    node::bound::{Fence, Held},
+};
 
 /// How long the locator may take.
 const STORE_LIMIT: Duration = Duration::from_secs(1);
@@ -99,6 +103,7 @@ async fn whole<A: Actor>(mut guard: Guard<A>, birth: Birth<A>, before: Option<wa
             return;
         }
     };
+    hold(mailbox, &slot);
     match open(birth, &cx).await {
         Ok(actor) => {
             mailbox.phase.send_replace(Phase::Running);
@@ -140,19 +145,42 @@ async fn claim<A: Actor>(mailbox: &Mailbox<A>) -> DueResult<Slot> {
     // An earlier life of ours whose release the store has lost.
     if let Some(old) = record.slot(&place).filter(|old| old.owner == own.owner)
         && let Attempt::Won(taken) =
+            limited(own.locator.if_epoch(subject.clone(), place.clone(), old.epoch, claim.clone())).await?
+    {
+        return Ok(slot(taken.epoch));
+    }
+    let held = record.slot(&place);
+    // One whose node is gone is free; of many who try one wins.
+    if let Some(old) = held
+        && mailbox.cluster.peers().is_gone(InstanceKind::Node, &old.owner).await
+        && let Attempt::Won(taken) =
             limited(own.locator.if_epoch(subject, place.clone(), old.epoch, claim.clone())).await?
     {
         return Ok(slot(taken.epoch));
     }
-    let owner = record.slot(&place).map_or_else(|| "another node".to_owned(), |held| held.owner.id.to_string());
-    let text = format!("the {} lives on {owner}, and messages between nodes are not carried", A::KIND);
-    Err(Error::new(Kind::Unavailable, text))
+    let owner = held.map_or_else(|| "another node".to_owned(), |held| held.owner.id.to_string());
+    Err(Error::new(Kind::Moved, format!("the {} lives on {owner}", A::KIND)))
+}
+
+/// The node looks after the place: if it is another's, this life ends.
+fn hold<A: Actor>(mailbox: &Arc<Mailbox<A>>, slot: &Slot) {
+    let own = &mailbox.host.common.own;
+    let life = Arc::downgrade(mailbox);
+    let fence: Fence = Arc::new(move || {
+        if let Some(mailbox) = life.upgrade() {
+            mailbox.stop(Stop::Now);
+        }
+    });
+    let held = Held { session: slot.session, epoch: slot.epoch, fence: Some(fence) };
+    own.bindings.hold(subject(mailbox).0, own.name.as_str().into(), held);
 }
 
 /// Gives up the place and the slots of attached users.
 async fn leave<A: Actor>(mailbox: &Arc<Mailbox<A>>, slot: Slot) {
     let (subject, place) = subject(mailbox);
-    let locator = &mailbox.host.common.own.locator;
+    let own = &mailbox.host.common.own;
+    own.bindings.release(&subject, &own.name.as_str().into(), slot.epoch);
+    let locator = &own.locator;
     let attached = mailbox.take_attached();
     for uid in attached.keys() {
         mailbox.host.detach(uid, Some(mailbox));

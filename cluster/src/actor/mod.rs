@@ -8,7 +8,8 @@
 //! order and backpressure are those of a plain handler; what the mailbox of an actor with many callers cannot take is
 //! answered with `Overloaded`.
 //!
-//! An actor lives on the node that opened it and has its place in the locator: there are never two of one name. Its task
+//! An actor lives on the node that opened it and has its place in the locator: there are never two of one name. A message
+//! for one that is not open goes to the node that has it, or to one that opens it (by state and weight). Its task
 //! runs on the shard that its name falls to.
 //!
 //! | file | holds |
@@ -19,9 +20,11 @@
 //! | `mailbox`, `timers` | what waits for an actor |
 //! | `life` | its task, from the locator's slot to the end |
 //! | `host`, `kinds` | the actors of a kind, the kinds of a node |
+//! | `afar` | messages for actors of other processes |
 //! | `reach` | what a [`Cluster`](crate::Cluster) offers: addresses, spawning, timers |
 
 mod addr;
+mod afar;
 mod args;
 mod attach;
 mod contract;
@@ -37,6 +40,7 @@ mod route;
 mod timers;
 
 pub use addr::Addr;
+pub(crate) use afar::end_of;
 pub use args::{ActorArg, ActorArgs, OwnSide, Plain};
 pub use attach::Attaching;
 pub(crate) use attach::Attachment;

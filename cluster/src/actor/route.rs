@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 
 use super::{
     Actor, ActorArgs, Cx, DoorOf, Method,
+    afar::Parcel,
     attach::{attached, undecided},
     host::{Host, Written},
     mailbox::{Closed, Letter, Mailbox, Waiting},
@@ -30,6 +31,9 @@ pub(crate) trait Door<A: Actor>: Send + Sync {
     /// Decodes a request into a letter, and what gives its end. A letter that is `waited` for is not handled once
     /// nobody waits any more.
     fn write(&self, rq: &Request<'_>, mailbox: &Arc<Mailbox<A>>, waited: bool) -> Result<Letters<A>, Fault>;
+
+    /// The key in a request; `None` where the route tells none.
+    fn key(&self, rq: &Request<'_>) -> Option<Result<A::Key, Fault>>;
 }
 
 /// A letter, and what gives its end.
@@ -87,7 +91,9 @@ where
     (M, K, T, C): 'static,
 {
     fn bind(self: Box<Self>, state: &S) -> Bound {
-        let method = WithState::<H, M, K, T, C, S> {
+        let target = Arc::new(self.target);
+        let method = WithState::<A, H, M, K, T, C, S> {
+            target: Arc::clone(&target),
             method: self.method,
             state: state.clone(),
             end: self.end,
@@ -95,18 +101,19 @@ where
         };
         let door: Arc<dyn Door<A>> = Arc::new(method);
         let _ = self.slot.set(Arc::clone(&door));
-        Bound::new(ToActor { target: Arc::new(self.target), door })
+        Bound::new(ToActor { target, door })
     }
 }
 
-struct WithState<H, M, K, T, C, S> {
+struct WithState<A: Actor, H, M, K, T, C, S> {
+    target: Arc<Target<A>>,
     method: Arc<H>,
     state: S,
     end: Ending<T>,
     types: Marks<M, K, C>,
 }
 
-impl<A, H, M, K, T, C, S> Door<A> for WithState<H, M, K, T, C, S>
+impl<A, H, M, K, T, C, S> Door<A> for WithState<A, H, M, K, T, C, S>
 where
     S: Send + Sync + 'static,
     A: Actor,
@@ -121,6 +128,13 @@ where
         let letter = Asked::<A, H, M> { method: Arc::clone(&self.method), args, done: Done(done), waited };
         let session = rq.session.clone();
         Ok((Box::new(letter), Box::new(Asking { answer, end: self.end, session, out: None, bound: None })))
+    }
+
+    fn key(&self, rq: &Request<'_>) -> Option<Result<A::Key, Fault>> {
+        match &*self.target {
+            Target::Key(key) => Some(key(rq)),
+            Target::Attached | Target::AttachedEvent => None,
+        }
     }
 }
 
@@ -206,7 +220,7 @@ struct OnShard<A: Actor> {
 impl<A: Actor> RouteHandler for OnShard<A> {
     fn start(&mut self, rq: &Request<'_>, cx: &mut Context<'_>, out: &mut Vec<u8>) -> Start {
         let posted = self.host(rq).and_then(|host| match &*self.target {
-            Target::Key(key) => host.deliver(&key(rq)?, rq.cluster, |mailbox| self.write(rq, mailbox)).map(Some),
+            Target::Key(key) => self.to_key(rq, &key(rq)?, &host).map(Some),
             Target::Attached => self.to_attached(rq, &host).map(Some),
             Target::AttachedEvent => match self.to_attached(rq, &host) {
                 Err(fault) if fault.code() == due_core::Kind::NotBound.into() => Ok(None),
@@ -239,6 +253,15 @@ impl<A: Actor> OnShard<A> {
     fn write(&self, rq: &Request<'_>, mailbox: &Arc<Mailbox<A>>) -> Result<Written<A, Box<dyn Running>>, Fault> {
         let (letter, waits) = self.door.write(rq, mailbox, true)?;
         Ok((letter, rq.body.bytes().len(), waits))
+    }
+
+    fn to_key(&self, rq: &Request<'_>, key: &A::Key, host: &Arc<Host<A>>) -> Result<Box<dyn Running>, Fault> {
+        if !host.goes_afar(key, rq.cluster) {
+            return host.deliver(key, rq.cluster, |mailbox| self.write(rq, mailbox));
+        }
+        let (parcel, end) = Parcel::of(rq);
+        host.dispatch(key, rq.cluster, parcel)?;
+        Ok(end)
     }
 
     fn to_attached(&self, rq: &Request<'_>, host: &Host<A>) -> Result<Box<dyn Running>, Fault> {

@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     actor::{NodeActors, Place},
-    cluster::{Backends, Cluster, Inner, Reach},
+    cluster::{Backends, Cluster, Inner, LinkTo, Reach},
     gate::{
         ListenerSettings,
         budget::Budget,
@@ -189,8 +189,12 @@ fn describe(mut node: Node, backends: &Backends) -> Result<(Arc<NodeShared>, Hoo
         limit_ms: m.deadline().unwrap_or(limit).as_millis().min(MAX_LIMIT_MS) as u32,
         kind: doors.iter().find(|door| door.follows(m.def())).map_or("", |door| door.kind()).to_owned(),
     });
-    let encoded =
-        NodeTable { routes: routes.collect(), fallback: table.fallback().is_some(), events: table.has_events() };
+    let encoded = NodeTable {
+        routes: routes.collect(),
+        fallback: table.fallback().is_some(),
+        events: table.has_events(),
+        kinds: node.actors.names(),
+    };
     let own = Arc::new(NodeSelf {
         owner: owner(node.id.as_ref(), &node.name),
         name: node.name,
@@ -379,9 +383,11 @@ impl Acceptor for Hand {
             return;
         }
         inbox.run(move |shard| {
-            let side = Side::Node { node, gate: from.owner.clone(), gate_shard: from.shard };
-            let link = shard.add_link(link, side);
-            cluster.add_reach(from.owner, Reach::Link { inbox: reach, link });
+            let gate_shard = from.shard;
+            let link = shard.add_link(link, Side::Node { node, gate: from.owner.clone(), gate_shard });
+            let Some(end) = shard.links.get(link as usize) else { return };
+            let (serial, crowded) = (end.serial, end.crowded.clone());
+            cluster.add_reach(from.owner, Reach::Link(LinkTo { inbox: reach, link, gate_shard, serial, crowded }));
         });
     }
 }
@@ -418,7 +424,7 @@ async fn start_nodes(
         let mut instance = instance(InstanceKind::Node, &own.owner, &own.name);
         instance.endpoints = vec![listening.url.to_string()];
         instance.weight = app.hooks.get(index).map_or(1, |h| h.2);
-        instance.routes = node.table.fingerprint();
+        instance.routes = node.encoded.fingerprint();
         running.registrations.push(backends.0.register(instance).await?);
         running.listening.push(listening);
     }

@@ -11,7 +11,7 @@ mod kick;
 pub(crate) mod lost;
 pub(crate) mod members;
 pub(crate) mod orders;
-mod outbound;
+pub(crate) mod outbound;
 mod part;
 mod settings;
 pub(crate) mod shard;

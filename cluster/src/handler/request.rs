@@ -199,6 +199,17 @@ pub struct OwnedRequest {
 }
 
 impl OwnedRequest {
+    /// A message that another node has handed over; `origin` unless it is a client's.
+    pub(crate) fn of_node(
+        to: (Session, Cluster),
+        route: RouteDef,
+        message: (Bytes, Option<Uid>, Instant),
+        origin: Option<Owner>,
+    ) -> Self {
+        let ((session, cluster), (body, uid, deadline)) = (to, message);
+        Self { session, cluster, route, seq: 0, body, uid, deadline, trace: Trace::default(), origin, relay: None }
+    }
+
     /// The borrowed view that extractors and guards look at.
     pub fn view(&self) -> Request<'_> {
         Request {

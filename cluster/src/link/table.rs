@@ -37,11 +37,20 @@ pub(crate) struct NodeTable {
     pub(crate) fallback: bool,
     /// Has event handlers, so every session opens a lane to it at connect.
     pub(crate) events: bool,
+    /// The kinds of actors that it opens.
+    #[serde(default)]
+    pub(crate) kinds: Vec<String>,
 }
 
 impl NodeTable {
     pub(crate) fn encode(&self) -> Vec<u8> {
         serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    /// A number for the table: the same for the same one in every process and build.
+    pub(crate) fn fingerprint(&self) -> u64 {
+        let mix = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3);
+        self.encode().iter().fold(0xcbf2_9ce4_8422_2325, mix)
     }
 
     pub(crate) fn decode(body: &[u8]) -> Result<Self> {

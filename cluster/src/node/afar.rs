@@ -11,12 +11,12 @@ use tokio::time::{Duration, Instant, timeout_at};
 use crate::{
     fault::Fault,
     link::TABLE_ORDER,
-    peer::{CALL_ORDER, Called, Incoming},
+    peer::{ACTOR_ORDER, CALL_ORDER, Called, Incoming},
     shard::driver::Shard,
 };
 
 /// Calls of one process that may run at once; one more is refused.
-const MOST_CALLS: usize = 4096;
+pub(super) const MOST_CALLS: usize = 4096;
 /// A caller that gives no time gets this.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
@@ -32,6 +32,7 @@ impl Shard {
                 return self.link_answer(link, head.corr, Ok(table));
             }
             (FrameKind::Order, CALL_ORDER) => self.call_from_afar(n, (link, from), &head, body),
+            (FrameKind::Order, ACTOR_ORDER) => self.letter_from_afar(n, (link, from), &head, body),
             (FrameKind::Order, other) => Err(Error::new(Kind::Unsupported, format!("order {other} is not known here"))),
             _ => return,
         };
@@ -55,8 +56,7 @@ impl Shard {
         let (def, cancellable) = (mount.def(), mount.cancellable());
         let (cluster, shared, inbox) = (node.cluster.clone(), node.shared.clone(), self.inbox.clone());
         let (from, corr, serial) = (from.clone(), head.corr, end.serial);
-        let limit = if head.ttl_ms == 0 { LONGEST } else { Duration::from_millis(head.ttl_ms.into()) };
-        let until = Instant::now() + limit;
+        let until = Instant::now() + limit_of(head);
         let task = self.service.spawn(async move {
             let callee = cluster.0.callees.iter().find(|c| Arc::ptr_eq(&c.node, &shared));
             let outcome = match callee {
@@ -70,7 +70,7 @@ impl Shard {
         Ok(())
     }
 
-    fn call_ended(&mut self, link: (u32, u64), corr: u64, answer: Vec<u8>) {
+    pub(super) fn call_ended(&mut self, link: (u32, u64), corr: u64, answer: Vec<u8>) {
         let end = self.links.get_mut(link.0 as usize).filter(|end| end.serial == link.1);
         if end.is_some_and(|end| end.calls.remove(&corr).is_some()) {
             self.link_answer(link.0, corr, Ok(answer));
@@ -84,4 +84,9 @@ impl Shard {
             task.abort();
         }
     }
+}
+
+/// How long what another process asks may take.
+pub(super) fn limit_of(head: &Head) -> Duration {
+    if head.ttl_ms == 0 { LONGEST } else { Duration::from_millis(head.ttl_ms.into()) }
 }

@@ -98,7 +98,7 @@ impl NodeShard {
     }
 }
 
-const NOWHERE: RouteDef = RouteDef {
+pub(super) const NOWHERE: RouteDef = RouteDef {
     id: RouteId(0),
     name: "",
     flags: due_core::Flags { stateful: false, authorized: false, internal: false, class: due_core::Class::Must },

@@ -180,6 +180,9 @@ impl Shard {
 
     /// Pushes of handles.
     pub(crate) fn session_push(&mut self, key: SessionKey, head: Head, body: &[u8]) {
+        if let Some(way) = self.way_of(key) {
+            return self.visitor_push(key.node, way, head, body);
+        }
         let Some(node) = self.nodes.get_mut(usize::from(key.node)) else { return };
         let Some(session) = node.of_key(key.slot, key.generation) else {
             node.totals.stale += 1;
@@ -192,12 +195,16 @@ impl Shard {
     /// An order of a session's handle to its gate.
     pub(crate) fn session_order(
         &mut self,
-        key: SessionKey,
+        at: (SessionKey, u64),
         order: GateOrder,
         waiting: Option<oneshot::Sender<Result<Vec<u8>>>>,
     ) {
+        let (key, lane) = at;
+        if let Some(way) = self.way_of(key) {
+            return self.visitor_order(way, lane, order, waiting);
+        }
         let found = self.nodes.get_mut(usize::from(key.node)).and_then(|node| node.of_key(key.slot, key.generation));
-        let Some((peer, lane)) = found.map(|s| (s.peer, s.lane)) else { return };
+        let Some(peer) = found.map(|s| s.peer) else { return };
         match peer {
             Peer::Here(g) => {
                 let to = waiting.map_or(crate::gate::orders::ReplyTo::Nobody, crate::gate::orders::ReplyTo::Here);

@@ -10,5 +10,6 @@ pub(crate) mod heal;
 pub(crate) mod part;
 mod run;
 pub(crate) mod shard;
+mod visit;
 
 pub use part::{Node, Order};

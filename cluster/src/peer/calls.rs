@@ -23,6 +23,8 @@ use crate::{
 
 /// The number of an order to a node that calls a route.
 pub(crate) const CALL_ORDER: i32 = 2;
+/// The number of an order to a node that is a message for an actor.
+pub(crate) const ACTOR_ORDER: i32 = 3;
 
 /// Nodes that are tried one after the other when they cannot be dialed.
 const TRIES: usize = 3;

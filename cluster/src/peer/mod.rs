@@ -4,6 +4,7 @@
 //! names somebody no more, whether its last address still answers.
 
 mod calls;
+mod letter;
 pub(crate) mod link;
 mod roster;
 
@@ -24,7 +25,8 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-pub(crate) use calls::{CALL_ORDER, Called, Incoming};
+pub(crate) use calls::{ACTOR_ORDER, CALL_ORDER, Called, Incoming, pick};
+pub(crate) use letter::{Letter, Outcome, Visit};
 use link::{Order, PeerLink};
 use roster::{Roster, Seen};
 
@@ -86,6 +88,11 @@ impl Peers {
     /// The nodes that the registry lists.
     pub(crate) fn nodes(&self) -> Arc<[Instance]> {
         self.roster(InstanceKind::Node).members()
+    }
+
+    /// How many they are.
+    pub(crate) fn nodes_listed(&self) -> usize {
+        self.roster(InstanceKind::Node).len()
     }
 
     /// Is this life over? The registry names another one of the id, or it names none and the last address does not

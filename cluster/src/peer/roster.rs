@@ -78,6 +78,10 @@ impl Roster {
         self.view = view;
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.view.members.len()
+    }
+
     pub(crate) fn members(&self) -> Arc<[Instance]> {
         self.view.members.clone()
     }

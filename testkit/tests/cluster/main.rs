@@ -1,6 +1,7 @@
 //! What a cluster of several processes promises, played in one test process under paused time.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may")]
 
+mod actors;
 mod calls;
 mod chaos;
 mod events;
