@@ -95,15 +95,15 @@ impl Feed {
         });
     }
 
-    /// Marks the members as old, keeping `since` of an earlier mark.
-    pub fn stale(&self, since: Instant) {
+    /// Marks the members as old, keeping `since` of an earlier mark. Were they new until now?
+    pub fn stale(&self, since: Instant) -> bool {
         self.views.send_if_modified(|newest| {
             let live = newest.is_live();
             if live {
                 newest.fresh = Freshness::Stale { since };
             }
             live
-        });
+        })
     }
 
     /// Completes when the watch is dropped. Cancel safe.

@@ -19,7 +19,10 @@ pub(super) async fn start<R: RegistryStore>(core: Arc<Core<R>>, kind: InstanceKi
     let view = match &first {
         Ok(listing) => view_of(listing, kind),
         Err(e) if e.retry() == Retry::Never => return first.map(|_| Watch::fed(View::unknown(began)).1),
-        Err(_) => View::unknown(began),
+        Err(e) => {
+            tracing::warn!(%kind, error = ?e, "the registry gives no list; nobody is known yet");
+            View::unknown(began)
+        }
     };
     let (feed, watch) = Watch::fed(view);
     let backoff = core.backoff();
@@ -77,8 +80,11 @@ impl<R: RegistryStore> Follower<R> {
                 Some(listing.cursor)
             }
             Err(e) => {
-                tracing::debug!(kind = %self.kind, error = ?e, "the registry gives no list; the last one stays");
-                self.feed.stale(self.listed);
+                if self.feed.stale(self.listed) {
+                    tracing::warn!(kind = %self.kind, error = ?e, "the registry gives no list; the last one stays");
+                } else {
+                    tracing::debug!(kind = %self.kind, error = ?e, "the registry still gives no list");
+                }
                 None
             }
         }

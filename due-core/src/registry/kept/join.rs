@@ -17,11 +17,12 @@ pub(super) struct Join<'a, R> {
     backoff: Backoff,
     /// A silent holder, and when its time is over.
     silent: Option<(Incarnation, Instant)>,
+    failed: bool,
 }
 
 impl<'a, R: RegistryStore> Join<'a, R> {
     pub(super) fn new(core: &'a Core<R>, instance: &'a Instance) -> Self {
-        Self { core, instance, expect: Expect::Absent, backoff: core.backoff(), silent: None }
+        Self { core, instance, expect: Expect::Absent, backoff: core.backoff(), silent: None, failed: false }
     }
 
     /// Tries until the key is held; returns when the successful write was sent.
@@ -42,7 +43,12 @@ impl<'a, R: RegistryStore> Join<'a, R> {
 
     /// The write may have happened: the next one accepts itself.
     async fn again(&mut self, e: Error) {
-        tracing::debug!(id = %self.instance.id, error = ?e, "the registry does not take the instance; trying again");
+        let id = &self.instance.id;
+        if std::mem::replace(&mut self.failed, true) {
+            tracing::debug!(%id, error = ?e, "the registry does not take the instance; trying again");
+        } else {
+            tracing::warn!(%id, error = ?e, "the registry does not take the instance; it goes on trying");
+        }
         self.expect = Expect::Mine;
         time::sleep(self.backoff.wait()).await;
     }

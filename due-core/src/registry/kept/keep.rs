@@ -92,6 +92,10 @@ impl<'a, R: RegistryStore> Keeper<'a, R> {
                     (due, self.pause(due).await)
                 }
                 Step::Gone => {
+                    tracing::warn!(
+                        key = self.key,
+                        "the registry has lost the lease of this instance; it registers again"
+                    );
                     self.duty.stand(Standing::Lost);
                     (due, Next::Write)
                 }
@@ -157,7 +161,10 @@ impl<'a, R: RegistryStore> Keeper<'a, R> {
             tokio::select! {
                 biased;
                 output = &mut work => return output,
-                () = time::sleep_until(self.valid_until) => self.duty.stand(Standing::Lost),
+                () = time::sleep_until(self.valid_until) => {
+                    tracing::warn!(key = self.key, "the registry has not renewed the lease in time; it goes on trying");
+                    self.duty.stand(Standing::Lost);
+                }
             }
         }
         work.await
