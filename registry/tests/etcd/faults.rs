@@ -221,6 +221,12 @@ async fn a_wrong_login_is_an_error_that_says_what_to_do() {
     }
     let before = Url::parse(&format!("etcd://root:right-one@{address}/game?ttl=2s")).unwrap();
     let registry = etcd::open(before).await.unwrap();
-    let _guard = registry.register(node("n1")).await.unwrap();
-    see(&mut registry.watch(InstanceKind::Node).await.unwrap(), &["n1"]).await;
+    let guard = registry.register(node("n1")).await.unwrap();
+    let mut watch = registry.watch(InstanceKind::Node).await.unwrap();
+    see(&mut watch, &["n1"]).await;
+    // A restarted server knows no token any more.
+    server.restart().await;
+    guard.update(|i| i.weight = 5).unwrap();
+    time::timeout(HEALED, guard.settled()).await.expect("written").unwrap();
+    time::timeout(HEALED, watch.until(|v| v.is_live() && v.members[0].weight == 5)).await.expect("seen");
 }
