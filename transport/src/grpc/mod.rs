@@ -63,6 +63,7 @@
 mod carry;
 mod channel;
 mod connection;
+mod counted;
 mod serve;
 mod transport;
 

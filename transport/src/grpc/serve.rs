@@ -1,21 +1,24 @@
 //! Serving users' own tonic services.
 
-use std::{convert::Infallible, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use due_core::{
     Result, Url,
     registry::{Instance, Registry},
 };
-use futures_util::stream;
+use futures_util::{Stream, stream};
 use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::watch,
+    net::TcpListener,
+    sync::{Semaphore, watch},
 };
 use tonic::{body::Body, server::NamedService, service::Routes, transport::Server};
 use tower_service::Service;
 
+use super::counted::Counted;
 use crate::mesh::{Bound, Serving, accept};
 
+/// Connections that one server keeps at once; more wait to be accepted.
+const CONNECTIONS: usize = 4096;
 /// Calls that may run at once on one connection.
 const STREAMS: u32 = 1024;
 /// A peer that is silent for that long is asked, and given up when it does not answer for as long again.
@@ -88,6 +91,11 @@ async fn ended(mut stopped: watch::Receiver<bool>) {
     let _ = stopped.wait_for(|stop| *stop).await;
 }
 
-fn incoming(listener: TcpListener) -> impl futures_util::Stream<Item = Result<TcpStream, Infallible>> {
-    stream::unfold(listener, |listener| async move { Some((Ok(accept(&listener).await), listener)) })
+fn incoming(listener: TcpListener) -> impl Stream<Item = Result<Counted, Infallible>> {
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    stream::unfold((listener, places), |(listener, places)| async move {
+        let place = places.clone().acquire_owned().await.ok()?;
+        let stream = accept(&listener).await;
+        Some((Ok(Counted { stream, _place: place }), (listener, places)))
+    })
 }
