@@ -2,6 +2,7 @@
 //!
 //! | feature | scheme | server |
 //! |---|---|---|
+//! | `consul` | `consul://` | consul 1.9 or newer, an agent on the same machine |
 //! | `etcd` | `etcd://` | etcd 3.4 or newer |
 //!
 //! Each is a [`due_core::registry::RegistryStore`] under [`due_core::registry::Kept`]; [`install`] adds those that are
@@ -13,6 +14,8 @@
 //! ```
 #![warn(clippy::indexing_slicing)]
 
+#[cfg(feature = "consul")]
+pub mod consul;
 #[cfg(feature = "etcd")]
 pub mod etcd;
 mod install;
