@@ -78,6 +78,8 @@ pub(super) async fn after_a_break_the_full_set_comes(bench: Bench) -> Result<Ran
     if !bench.faults.play(Fault::Unavailable(true)).await {
         return Ok(CANNOT);
     }
+    // Whoever is away for less than one question has not been away.
+    assert!(bench.b.load(&key).await.is_err());
     bench.faults.play(Fault::Unavailable(false)).await;
     let all = bench.a.list(&key).await?;
     assert_eq!(update(&mut watch).await?, Update::All(all));
