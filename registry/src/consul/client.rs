@@ -50,7 +50,12 @@ impl Client {
         query: &[(&str, &str)],
         limit: Duration,
     ) -> Result<Indexed<T>> {
-        let response = self.send(self.request(Method::GET, path, limit).query(query)).await?;
+        let request = || self.request(Method::GET, path, limit).query(query);
+        let response = match self.send(request()).await {
+            // A connection that was kept had been closed meanwhile. Asking again does no harm.
+            Err(e) if e.kind() == Kind::Unavailable && e.retry() == Retry::Unknown => self.send(request()).await?,
+            answer => answer?,
+        };
         let header = |name: &str| response.headers().get(name).and_then(|v| v.to_str().ok());
         if header("x-consul-results-filtered-by-acls") == Some("true") {
             return Err(
