@@ -14,6 +14,8 @@
 
 #[cfg(feature = "boot")]
 pub mod boot;
+#[cfg(feature = "consul")]
+pub mod consul;
 #[cfg(feature = "etcd")]
 pub mod etcd;
 #[cfg(feature = "file")]
