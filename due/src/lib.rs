@@ -36,6 +36,7 @@
 //! | `codec-json` (default) | `Json`: bodies by serde_json |
 //! | `codec-msgpack` | `MsgPack`: bodies by rmp-serde, with field names |
 //! | `codec-protobuf` | `Protobuf`: bodies by prost |
+//! | `config-consul` | `consul://` config sources: the key/value store of consul |
 //! | `config-etcd` | `etcd://` config sources; needs `protoc` to build, so it is not in `full` |
 //! | `config-file` | `file://` config sources, and decoders of json, yaml, toml and xml |
 //! | `eventbus-nats` | `nats://` event buses: NATS, plain or with JetStream |
@@ -46,6 +47,7 @@
 //! | `network-tcp` (default) | `tcp://` listeners |
 //! | `network-ws` (default) | `ws://` listeners |
 //! | `network-kcp` | `kcp://` listeners |
+//! | `registry-consul` | `consul://` registries: who is alive, by consul |
 //! | `registry-etcd` | `etcd://` registries: who is alive; not in `full` |
 //! | `transport-grpc` | `grpc://` links between servers, and `due::grpc`: calls by name between tonic services |
 //! | `transport-tarpc` | `tarpc://` links between servers, and `due::tarpc`: calls by name between tarpc services |
@@ -66,7 +68,7 @@ pub use due_codec::Json;
 pub use due_codec::MsgPack;
 #[cfg(feature = "codec-protobuf")]
 pub use due_codec::Protobuf;
-#[cfg(any(feature = "boot", feature = "config-etcd", feature = "config-file"))]
+#[cfg(any(feature = "boot", feature = "config-consul", feature = "config-etcd", feature = "config-file"))]
 pub use due_config as config;
 #[cfg(feature = "boot")]
 pub use due_config::boot::{Boot, Cli};
@@ -83,13 +85,13 @@ pub fn drivers() -> Drivers {
     let mut drivers = Drivers::memory();
     #[cfg(any(feature = "network-tcp", feature = "network-ws", feature = "network-kcp"))]
     due_network::install(&mut drivers);
-    #[cfg(any(feature = "config-etcd", feature = "config-file"))]
+    #[cfg(any(feature = "config-consul", feature = "config-etcd", feature = "config-file"))]
     due_config::install(&mut drivers);
     #[cfg(any(feature = "eventbus-nats", feature = "eventbus-redis"))]
     due_eventbus::install(&mut drivers);
     #[cfg(any(feature = "cache-redis", feature = "locator-etcd", feature = "locator-redis", feature = "lock-redis"))]
     due_store::install(&mut drivers);
-    #[cfg(feature = "registry-etcd")]
+    #[cfg(any(feature = "registry-consul", feature = "registry-etcd"))]
     due_registry::install(&mut drivers);
     #[cfg(any(feature = "transport-grpc", feature = "transport-tarpc"))]
     due_transport::install(&mut drivers);
