@@ -54,14 +54,9 @@ impl Drop for Weight {
 
 impl Publisher {
     /// `script` is what unknown scripts are.
-    pub(super) fn new(
-        line: Arc<Line>,
-        settings: &Settings,
-        url: Url,
-        script: Option<&'static str>,
-        read: Read,
-    ) -> Self {
+    pub(super) fn new(line: Arc<Line>, settings: &Settings, script: Option<&'static str>, read: Read) -> Self {
         let (jobs, queue) = mpsc::channel(QUEUE);
+        let url = line.url().clone();
         let work = Work { line: Arc::downgrade(&line), timeout: settings.timeout, script, url };
         tokio::spawn(work.run(queue));
         Self { line, jobs, waiting: Arc::default(), read }
@@ -117,7 +112,7 @@ impl Work {
         if let (Ok(known), Some(script)) = (&answers, self.script)
             && known.iter().any(is_unknown)
         {
-            answers = again(line, &batch, answers.unwrap_or_default(), script, by).await;
+            answers = again((line, by), &batch, answers.unwrap_or_default(), script).await;
         }
         match answers {
             Ok(answers) => {
@@ -145,11 +140,10 @@ fn is_unknown(answer: &Value) -> bool {
 
 /// Tells a server that has forgotten the script, and asks for what it did not do.
 async fn again(
-    line: &Line,
+    (line, by): (&Line, Instant),
     batch: &[Job],
     mut answers: Vec<Value>,
     script: &'static str,
-    by: Instant,
 ) -> Result<Vec<Value>> {
     let mut load = cmd("SCRIPT");
     load.arg("LOAD").arg(script);

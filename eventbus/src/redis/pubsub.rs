@@ -35,10 +35,10 @@ impl PubSub {
     }
 
     pub(super) async fn open(target: Target, settings: Settings) -> Result<Self> {
-        let (hub, url) = (Arc::new(Hub::default()), target.url().clone());
+        let hub = Arc::new(Hub::default());
         let line = Arc::new(Line::open(target, hub.clone()).await?);
         let accepted = |answer: &Value| matches!(answer, Value::Int(_)).then_some(Receipt::Accepted);
-        let publisher = Publisher::new(line.clone(), &settings, url, None, accepted);
+        let publisher = Publisher::new(line.clone(), &settings, None, accepted);
         Ok(Self { hub, line, publisher, settings })
     }
 

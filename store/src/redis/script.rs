@@ -40,21 +40,23 @@ impl Script {
 }
 
 /// Runs a script that writes; a server that does not know it is told. The answer is an array.
-pub(super) async fn run(line: &Line, script: &Script, key: &str, args: &[&[u8]], by: Instant) -> Result<Vec<Value>> {
-    let mut answers = run_with(line, script, (key, args), None, by).await?;
+pub(super) async fn run(line: &Line, run: Run<'_>, by: Instant) -> Result<Vec<Value>> {
+    let mut answers = run_with(line, run, None, by).await?;
     array(line, answers.pop_front())
 }
 
-async fn run_with(
-    line: &Line,
-    script: &Script,
-    (key, args): (&str, &[&[u8]]),
-    then: Option<&Cmd>,
-    by: Instant,
-) -> Result<VecDeque<Value>> {
+/// A script with what it works on.
+#[derive(Clone, Copy)]
+pub(super) struct Run<'a> {
+    pub(super) script: &'a Script,
+    pub(super) key: &'a str,
+    pub(super) args: &'a [&'a [u8]],
+}
+
+async fn run_with(line: &Line, run: Run<'_>, then: Option<&Cmd>, by: Instant) -> Result<VecDeque<Value>> {
     for by_name in [true, false] {
         let mut requests = Pipeline::new();
-        requests.add_command(script.call(by_name, key, args));
+        requests.add_command(run.script.call(by_name, run.key, run.args));
         if let Some(then) = then {
             requests.add_command(then.clone());
         }
@@ -94,7 +96,7 @@ impl Guarded {
     }
 
     /// As [`run`], and then waits for the replicas. `no` as first part of the answer says that nothing was written.
-    pub(super) async fn run(&self, script: &Script, key: &str, args: &[&[u8]], by: Instant) -> Result<Vec<Value>> {
+    pub(super) async fn run(&self, run: Run<'_>, by: Instant) -> Result<Vec<Value>> {
         let busy = || Error::new(Kind::Unavailable, "all writes wait for replicas").retry_as(Retry::Safe);
         let permit = tokio::time::timeout_at(by, self.free.acquire()).await;
         let _permit = permit.map_err(|_| busy())?.map_err(|_| busy())?;
@@ -102,7 +104,7 @@ impl Guarded {
         let line = held.line.as_ref().ok_or_else(busy)?;
         let mut wait = cmd("WAIT");
         wait.arg(self.replicas).arg(self.wait.as_millis() as u64);
-        let mut answers = run_with(line, script, (key, args), Some(&wait), by).await?;
+        let mut answers = run_with(line, run, Some(&wait), by).await?;
         let parts = array(line, answers.pop_front())?;
         let have = match answers.pop_front() {
             Some(Value::Int(have)) => have,

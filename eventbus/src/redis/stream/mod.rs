@@ -66,9 +66,9 @@ impl Stream {
     }
 
     pub(super) async fn open(target: Target, settings: Settings) -> Result<Self> {
-        let (hub, url) = (Arc::new(Hub::default()), target.url().clone());
+        let hub = Arc::new(Hub::default());
         let line = Arc::new(Line::open(target, hub.clone()).await?);
-        let publisher = Publisher::new(line.clone(), &settings, url, Some(APPEND), stored);
+        let publisher = Publisher::new(line.clone(), &settings, Some(APPEND), stored);
         Ok(Self { hub, line, publisher, settings: Arc::new(settings) })
     }
 

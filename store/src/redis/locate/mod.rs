@@ -56,7 +56,7 @@ use self::{
 use super::{
     fault,
     line::{Effect, Line},
-    script::{self, Guarded, Script},
+    script::{self, Guarded, Run, Script},
     settings::Settings,
     target::{Target, bytes},
 };
@@ -142,9 +142,10 @@ impl Redis {
         let (key, field, name) = (self.key(subject), place_field(place), subject.store_key());
         let mut args: Vec<&[u8]> = vec![field.as_bytes(), self.channel.as_bytes(), name.as_bytes()];
         args.extend(more);
+        let run = Run { script, key: &key, args: &args };
         match &self.guarded {
-            Some(guarded) => guarded.run(script, &key, &args, by).await,
-            None => script::run(&self.line, script, &key, &args, by).await,
+            Some(guarded) => guarded.run(run, by).await,
+            None => script::run(&self.line, run, by).await,
         }
         .map_err(|e| e.context("subject", subject))
     }

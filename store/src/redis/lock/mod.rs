@@ -35,7 +35,7 @@ use tokio::time::Instant;
 use super::{
     fault,
     line::Line,
-    script::{self, Guarded, Script},
+    script::{self, Guarded, Run, Script},
     settings::Settings,
     target::{Target, bytes},
 };
@@ -79,10 +79,10 @@ impl Redis {
         let (key, holder) = (self.settings.key(&format!("lock:{name}")), format!("{:032x}", holder.0));
         let (ttl, kept) = (ttl.as_micros().to_string(), (ttl + KEPT).as_millis().to_string());
         let args = [holder.as_bytes(), ttl.as_bytes(), kept.as_bytes()];
-        let by = Instant::now() + self.settings.timeout;
+        let (run, by) = (Run { script, key: &key, args: &args }, Instant::now() + self.settings.timeout);
         let answer = match &self.guarded {
-            Some(guarded) => guarded.run(script, &key, &args, by).await,
-            None => script::run(&self.line, script, &key, &args, by).await,
+            Some(guarded) => guarded.run(run, by).await,
+            None => script::run(&self.line, run, by).await,
         };
         answer.map_err(|e| e.context("lock", name))
     }
