@@ -77,7 +77,7 @@ mod transport;
 mod wire;
 
 pub use crate::mesh::Serving;
-pub use channel::{Channel, channel};
+pub use channel::{Channel, Heard, Said, channel};
 pub use serve::{Calls, Service, service};
 pub use transport::Tarpc;
 pub use wire::MAX_MESSAGE;
