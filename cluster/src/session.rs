@@ -60,6 +60,25 @@ pub(crate) struct NodeSelf {
     pub(crate) bindings: Bindings,
 }
 
+impl NodeSelf {
+    /// Gives up the users that are still bound here, as far as the store takes that within 2 s; how many they were. A
+    /// store that does not hear it learns of the node's end from the registry.
+    pub(crate) async fn release_users(&self) -> u64 {
+        let users = || self.bindings.list(&self.owner).into_iter().filter(|b| matches!(b.subject, Subject::User(_)));
+        let count = users().count() as u64;
+        let unbind = async {
+            for binding in users() {
+                let (session, epoch) = (binding.slot.session, binding.slot.epoch);
+                if self.locator.unbind(binding.subject, binding.place, session, epoch).await.is_err() {
+                    return;
+                }
+            }
+        };
+        let _ = tokio::time::timeout(Duration::from_secs(2), unbind).await;
+        count
+    }
+}
+
 /// What a new session handle is made of.
 pub(crate) struct Made {
     pub(crate) opened: crate::link::Opened,

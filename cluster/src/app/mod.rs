@@ -2,6 +2,7 @@
 
 mod alone;
 mod connect;
+pub(crate) mod drain;
 mod part;
 mod running;
 mod shards;
@@ -10,6 +11,7 @@ mod topics;
 
 #[doc(hidden)]
 pub use alone::Alone;
+pub use drain::Drained;
 pub use part::{App, Part};
 pub use running::{Running, signal};
 pub use shards::Shards;

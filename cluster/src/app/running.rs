@@ -9,7 +9,10 @@ use due_core::{
 };
 use tokio::{sync::oneshot, task::JoinHandle, time::Instant};
 
-use super::shards::RunningShard;
+use super::{
+    drain::{Drained, steps},
+    shards::RunningShard,
+};
 use crate::{
     cluster::Cluster,
     fault::Fault,
@@ -87,9 +90,19 @@ impl Running {
     }
 
     /// Stops: no new users, nodes' hooks, clients told and closed after what is queued for them, actors stopped, then
-    /// deregistered. What
-    /// is left at the deadline is cut, and the error says what that was.
-    pub async fn stop(mut self, deadline: Duration) -> Result<()> {
+    /// deregistered. What is left at the deadline is cut, and the error says what that was.
+    pub async fn stop(self, deadline: Duration) -> Result<()> {
+        let drained = self.drain(deadline).await;
+        match drained.left.is_empty() {
+            true => Ok(()),
+            false => Err(Error::new(Kind::Timeout, "stopped at the deadline").context("left", drained.left.join(", "))),
+        }
+    }
+
+    /// Stops as [`Running::stop`] does and gives an account of the sessions that had to leave. More than some clients are
+    /// told one after the other, within half of the time: they come back elsewhere, and not all at once. Who is not told
+    /// yet is served on.
+    pub async fn drain(mut self, deadline: Duration) -> Drained {
         let until = Instant::now() + deadline;
         for registration in &self.registrations {
             let _ = registration.update(|instance| instance.state = State::Hang);
@@ -98,6 +111,7 @@ impl Running {
             gate.draining.store(true, Ordering::Relaxed);
         }
         let hung = Instant::now();
+        let mut drained = Drained::default();
         let mut left = Vec::new();
         for hook in std::mem::take(&mut self.stopping) {
             match tokio::time::timeout_at(until, hook(self.cluster.clone())).await {
@@ -107,14 +121,18 @@ impl Running {
             }
         }
         self.everywhere(|shard| (0..shard.gates.len()).for_each(|g| shard.close_listeners(g as u8)));
-        self.everywhere(|shard| (0..shard.gates.len()).for_each(|g| shard.drain_clients(g as u8)));
+        self.tell_clients(until).await;
         if self.wait_for_clients(until - CUT_BEFORE.min(deadline / 2)).await > 0 {
+            self.gates.iter().for_each(|gate| gate.ledger.cutting.store(true, Ordering::Relaxed));
             self.everywhere(|shard| (0..shard.gates.len()).for_each(|g| shard.close_clients(g as u8)));
         }
         let clients = self.wait_for_clients(until).await;
         if clients > 0 {
             left.push(format!("{clients} connections"));
         }
+        self.gates.iter().for_each(|gate| gate.ledger.add_to(&mut drained));
+        drained.dropped = clients as u64;
+        drained.sessions = drained.moved + drained.finished + drained.cut + drained.dropped;
         // Their nodes still hear of their end.
         let gates: Vec<Owner> = self.gates.iter().map(|g| g.owner.clone()).collect();
         let sessions = self.wait_for(until, move |shard| shard.sessions(|s| gates.contains(&s.session.0.gate))).await;
@@ -127,6 +145,7 @@ impl Running {
         }
         for callee in &self.cluster.0.callees {
             left.extend(callee.node.actors.drain(until).await);
+            drained.released += callee.node.own.release_users().await;
         }
         for registration in std::mem::take(&mut self.registrations) {
             if tokio::time::timeout_at(until, registration.close()).await.is_err() {
@@ -137,9 +156,22 @@ impl Running {
         for shard in &mut self.shards {
             shard.ended().await;
         }
-        match left.is_empty() {
-            true => Ok(()),
-            false => Err(Error::new(Kind::Timeout, "stopped at the deadline").context("left", left.join(", "))),
+        drained.left = left;
+        tracing::info!(?drained, "the process has stopped");
+        drained
+    }
+
+    /// Tells all clients to leave, some at a time.
+    async fn tell_clients(&self, until: Instant) {
+        let clients = self.gates.iter().flat_map(|g| g.connections.iter()).map(|n| n.load(Ordering::Relaxed)).sum();
+        let (steps, pause) = steps(clients, until.saturating_duration_since(Instant::now()));
+        for step in 1..=steps {
+            self.everywhere(move |shard| {
+                (0..shard.gates.len()).for_each(|g| shard.drain_clients(g as u8, (step, steps)))
+            });
+            if step < steps && self.wait_for_clients((Instant::now() + pause).min(until)).await == 0 {
+                return;
+            }
         }
     }
 

@@ -233,6 +233,7 @@ fn gate_self(
         cids: AtomicU64::new(0),
         connections: part.listen.iter().map(|_| AtomicUsize::new(0)).collect(),
         draining: AtomicBool::new(false),
+        ledger: Default::default(),
         shards,
         part: part.clone(),
     })

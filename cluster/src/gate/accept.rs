@@ -210,11 +210,14 @@ impl Shard {
         }
     }
 
-    /// Lets all clients go: those that said hello are told so, nobody is read any more, and each connection ends once
-    /// its requests are answered.
-    pub(crate) fn drain_clients(&mut self, g: u8) {
+    /// Lets a part of the clients go, in the last step all: those that said hello are told so, they are not read any
+    /// more, and each connection ends once its requests are answered.
+    pub(crate) fn drain_clients(&mut self, g: u8, part: (usize, usize)) {
         let Some(gate) = self.gates.get(usize::from(g)) else { return };
-        let slots: Vec<u32> = gate.clients.iter().map(|(slot, _)| slot as u32).collect();
+        let (step, steps) = part;
+        let theirs = |slot: usize| step >= steps || slot % steps < step;
+        let slots: Vec<u32> =
+            gate.clients.iter().filter(|(slot, c)| theirs(*slot) && !c.leaving).map(|(slot, _)| slot as u32).collect();
         for slot in slots {
             if self.client(g, slot).is_some_and(|c| c.hello) {
                 self.write_frame(g, slot, |d, framing, out| {
@@ -223,7 +226,7 @@ impl Shard {
                 });
             }
             if let Some(client) = self.client(g, slot) {
-                client.ended = true;
+                (client.ended, client.leaving) = (true, true);
             }
             if self.owes_nothing_more(g, slot) {
                 self.close_client(g, slot, Farewell::GoingAway, None);

@@ -132,6 +132,8 @@ pub(crate) struct Client {
     pub(crate) paused: bool,
     /// The peer sends no more; the connection lasts until its answers are out.
     pub(crate) ended: bool,
+    /// Was told that the gate goes away, as far as it can be told.
+    pub(crate) leaving: bool,
     /// A bind is under way: frames read before its end carry no uid.
     pub(crate) binding: bool,
     /// Was told to shut down by the network's goodbye.

@@ -419,6 +419,9 @@ impl Shard {
         let Some(gate) = self.gates.get_mut(usize::from(g)) else { return };
         let Some(client) = gate.remove(slot) else { return };
         gate.counters.closed += 1;
+        if gate.own.draining.load(std::sync::atomic::Ordering::Relaxed) {
+            gate.own.ledger.note(client.hello);
+        }
         if let Some(connections) = gate.own.connections.get(usize::from(client.listener)) {
             connections.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
         }

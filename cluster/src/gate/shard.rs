@@ -19,7 +19,7 @@ use super::{
     settings::ListenerSettings,
     users::Users,
 };
-use crate::{peer::Peers, shard::ready::Mark, stat::GateCounters};
+use crate::{app::drain::Ledger, peer::Peers, shard::ready::Mark, stat::GateCounters};
 
 /// What all shards of a gate have in common.
 pub(crate) struct GateSelf {
@@ -34,6 +34,7 @@ pub(crate) struct GateSelf {
     /// Connections of all shards by listener.
     pub(crate) connections: Vec<std::sync::atomic::AtomicUsize>,
     pub(crate) draining: std::sync::atomic::AtomicBool,
+    pub(crate) ledger: Ledger,
     /// The inboxes of the gate's shards by shard number.
     pub(crate) shards: std::sync::OnceLock<Vec<(u16, Arc<crate::shard::inbox::Inbox>)>>,
 }
@@ -123,6 +124,7 @@ impl GateShard {
             hello: false,
             paused: false,
             ended: false,
+            leaving: false,
             binding: false,
             finished: false,
             since: now,

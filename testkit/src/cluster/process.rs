@@ -2,7 +2,10 @@
 
 use std::{sync::atomic::Ordering, time::Duration};
 
-use due_cluster::{Cluster, Running, Snapshot, app::Alone};
+use due_cluster::{
+    Cluster, Running, Snapshot,
+    app::{Alone, Drained},
+};
 use due_core::{Result, Url, registry::State};
 
 use super::{client::Client, start::TestCluster};
@@ -60,6 +63,11 @@ impl TestCluster {
     /// Stops a process as SIGTERM does, within 30 s; the error names what was left then.
     pub async fn stop(&self, name: &str) -> Result<()> {
         self.take(name).stop(STOP_LIMIT).await
+    }
+
+    /// The same, with an account of the sessions that had to leave.
+    pub async fn drain(&self, name: &str) -> Drained {
+        self.take(name).drain(STOP_LIMIT).await
     }
 
     /// Starts a process again under its id, as another incarnation. After a kill this waits until the lease of the

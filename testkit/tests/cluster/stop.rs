@@ -5,7 +5,7 @@ use std::time::Duration;
 use due_core::{Kind, Uid, Url, registry::InstanceKind};
 use due_testkit::cluster::{Ended, TestCluster};
 
-use crate::play::{ADD, HELD, LOGIN, Play, WHERE};
+use crate::play::{ADD, HELD, LOGIN, PLAY, Play, STAY, WHERE};
 
 async fn listed(cluster: &TestCluster, kind: InstanceKind) -> Vec<String> {
     let registry = cluster.drivers().registry.open(&Url::parse("memory://").unwrap()).await.unwrap();
@@ -90,4 +90,49 @@ async fn a_node_that_stops_finishes_what_it_has_begun() {
     let (stopped, ()) = tokio::join!(stop, open);
     assert_eq!(waiting.await, Ok(1));
     stopped.unwrap();
+}
+
+// semantics 7: the ledger; clients leave one after the other, within half of the drain
+#[tokio::test(start_paused = true)]
+async fn a_gate_that_drains_accounts_for_every_session() {
+    let cluster = Play::new().cluster(false).gates(1).nodes(1).start().await;
+    let (mut told, mut old) = (Vec::new(), Vec::new());
+    for _ in 0..150 {
+        told.push(cluster.client_at("gate-1").await);
+    }
+    for _ in 0..10 {
+        old.push(cluster.old_client_at("gate-1").await);
+    }
+    let stuck = told[7].send(HELD, &1).unwrap();
+    let looks = async {
+        let mut left = Vec::new();
+        for _ in 0..16 {
+            cluster.advance(Duration::from_secs(1)).await;
+            left.push(told.iter().filter(|c| c.ended().is_none()).count());
+        }
+        for client in told.iter().filter(|c| c.ended().is_none()).skip(1) {
+            assert_eq!(client.call(ADD, &1).await, Ok(2));
+        }
+        left
+    };
+    let (drained, left) = tokio::join!(cluster.drain("gate-1"), looks);
+    assert!(left.windows(2).all(|w| w[0] >= w[1]) && left[1] > 100 && left[7] > 20, "{left:?}");
+    assert_eq!(left.last(), Some(&1), "all but the one that waits for its answer");
+    assert_eq!((drained.sessions, drained.moved, drained.finished, drained.cut), (160, 149, 10, 1), "{drained:?}");
+    assert!(drained.left.is_empty());
+    assert!(stuck.await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_stops_lets_its_users_go() {
+    let cluster = Play::new().cluster(false).gates(1).nodes(2).start().await;
+    let ann = cluster.client().await;
+    ann.call(LOGIN, &7).await.unwrap();
+    let owner = format!("game-{}", ann.call(STAY, &()).await.unwrap());
+    assert_eq!(cluster.drain(&owner).await.released, 1);
+    assert_eq!(ann.call(PLAY, &()).await.unwrap_err().code(), Some(Kind::OwnerLost.code()));
+    let other = cluster.running().into_iter().find(|name| name.starts_with("game")).unwrap();
+    assert!(cluster.cluster(&other).nodes_of(&Uid::from(7)).await.unwrap().is_empty());
+    ann.call(STAY, &()).await.unwrap();
+    ann.call(PLAY, &()).await.unwrap();
 }
