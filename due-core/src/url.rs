@@ -118,6 +118,14 @@ impl Url {
         Self(Arc::new(parts))
     }
 
+    /// The same address with this value of a query key.
+    #[must_use]
+    pub fn with(&self, key: &str, value: impl Into<String>) -> Self {
+        let mut parts = Parts::clone(&self.0);
+        parts.query.insert(key.to_owned(), value.into());
+        Self(Arc::new(parts))
+    }
+
     /// The same address without the given query keys: what one layer has read, the next need not know.
     #[must_use]
     pub fn without(&self, keys: &[&str]) -> Self {

@@ -22,5 +22,7 @@ pub fn install(drivers: &mut Drivers) {
             std::sync::Arc::new(crate::tarpc::Tarpc::open(&url)?);
         Ok(transport)
     });
+    #[cfg(feature = "peer")]
+    crate::peers::install(drivers);
     let _ = drivers;
 }

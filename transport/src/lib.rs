@@ -10,6 +10,8 @@
 //! [`due_core::Drivers`]. What a link promises, and the keys of its URL, are the same for all of them: see
 //! [`link`](https://docs.rs/due-transport/latest/due_transport/link/).
 //!
+//! With `peer` the named processes serve registry, locator, event bus and live settings to each other: see `peers`.
+//!
 //! With `grpc` and `tarpc` come calls by name between users' own services.
 //!
 //! ```
@@ -32,6 +34,8 @@ pub mod link;
 pub mod mesh;
 #[cfg(feature = "handshake")]
 mod peer;
+#[cfg(feature = "peer")]
+pub mod peers;
 #[cfg(feature = "handshake")]
 mod session;
 #[cfg(feature = "handshake")]

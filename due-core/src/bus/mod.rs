@@ -18,6 +18,8 @@ use std::{fmt, pin::Pin, sync::Arc, time::SystemTime};
 use async_trait::async_trait;
 use bytes::Bytes;
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::Result;
 
 pub use numbered::Bus;
@@ -77,7 +79,7 @@ pub enum Level {
 }
 
 /// The answer to a publish.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Receipt {
     /// Handed to a connection; it may still be lost.
     Sent,
@@ -102,7 +104,7 @@ impl Receipt {
 }
 
 /// Where an event stands in its topic: the broker's own notation.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Position(pub Arc<str>);
 
 impl fmt::Display for Position {
@@ -112,7 +114,7 @@ impl fmt::Display for Position {
 }
 
 /// How to subscribe.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Options {
     /// One member of the group gets each event. Order per key only where [`Capability::group_order`] says so, and only
     /// while nobody joins or leaves.
@@ -149,7 +151,7 @@ impl Options {
 }
 
 /// Where a subscription begins.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Begin {
     /// With what is published from now on.
     #[default]
@@ -163,7 +165,7 @@ pub enum Begin {
 }
 
 /// Why events are missing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Cause {
     /// The connection to the broker was made again.
     Reconnect,

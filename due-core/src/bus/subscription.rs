@@ -5,6 +5,8 @@ use std::{collections::VecDeque, fmt, sync::Arc, time::SystemTime};
 use async_trait::async_trait;
 use bytes::Bytes;
 
+use serde::{Deserialize, Serialize};
+
 use super::{
     Cause, Position, Raw, Source,
     envelope::{Content, Envelope},
@@ -33,7 +35,7 @@ pub enum Delivery {
 }
 
 /// Events that are missing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gap {
     /// Why.
     pub cause: Cause,
@@ -67,10 +69,7 @@ pub struct Event {
 impl Event {
     /// Acknowledges the event to a durable subscription: it does not come again. Without one it does nothing.
     pub async fn ack(&self) -> Result<()> {
-        match &self.ack.0 {
-            Some(ack) => ack.ack().await,
-            None => Ok(()),
-        }
+        self.ack.tell().await
     }
 }
 
@@ -94,6 +93,15 @@ impl Ack {
     /// Told by `how`.
     pub fn new(how: Arc<dyn Acknowledge>) -> Self {
         Self(Some(how))
+    }
+
+    /// Tells the broker, once or more often; does nothing where there is nothing to tell. For brokers that pass events
+    /// on for another one.
+    pub async fn tell(&self) -> Result<()> {
+        match &self.0 {
+            Some(how) => how.ack().await,
+            None => Ok(()),
+        }
     }
 }
 

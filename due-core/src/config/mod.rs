@@ -18,6 +18,8 @@ use std::{cmp::Ordering, collections::BTreeMap, fmt, sync::Arc};
 use async_trait::async_trait;
 use bytes::Bytes;
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::{Error, Kind, Result};
 
 pub use feed::{Feed, Watch, feed};
@@ -120,7 +122,7 @@ pub enum Cas {
 }
 
 /// A value and its version.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     /// The bytes.
     pub value: Bytes,
@@ -129,7 +131,7 @@ pub struct Entry {
 }
 
 /// The version of a key: compare for equality. Numbers of one key rise unless its source was restored from a backup.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Version {
     /// A revision of the source.
     Number(u64),
@@ -156,7 +158,7 @@ impl fmt::Display for Version {
 }
 
 /// The state in which a write finds its key, else it does nothing.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Expect {
     /// Any.
     Any,
@@ -182,7 +184,7 @@ impl Expect {
 }
 
 /// What a watch tells.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Update {
     /// The full set: a key that is not in it is absent.
     All(BTreeMap<Arc<str>, Entry>),

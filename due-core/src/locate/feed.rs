@@ -25,7 +25,7 @@ pub struct Change {
 }
 
 /// What a [`Feed`] brings.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Event {
     /// A write.
     Change(Change),

@@ -48,7 +48,7 @@ impl Record {
 }
 
 /// Who wants a place.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claim {
     /// Which life of which instance.
     pub owner: Owner,
@@ -59,7 +59,7 @@ pub struct Claim {
 }
 
 /// What a successful claim got.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Taken {
     /// The epoch of the new slot.
     pub epoch: Epoch,
@@ -70,7 +70,7 @@ pub struct Taken {
 }
 
 /// What a conditional claim got.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Attempt {
     /// The place.
     Won(Taken),
@@ -100,7 +100,7 @@ pub struct Binding {
 }
 
 /// How a [`Binding`] stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Verdict {
     /// As believed.
     Current,

@@ -5,6 +5,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 
+use serde::{Deserialize, Serialize};
+
 use super::Capability;
 use crate::{error::Result, id::Incarnation};
 
@@ -37,7 +39,7 @@ pub trait RegistryStore: Send + Sync + 'static {
 }
 
 /// What stands under a key.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Value {
     /// Who holds the key.
     pub incarnation: Incarnation,
@@ -46,7 +48,7 @@ pub struct Value {
 }
 
 /// What must be true for a [`RegistryStore::put`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Expect {
     /// Nobody holds the key.
     Absent,
@@ -57,7 +59,7 @@ pub enum Expect {
 }
 
 /// What a [`RegistryStore::put`] did.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Put {
     /// Written.
     Ok,
@@ -66,7 +68,7 @@ pub enum Put {
 }
 
 /// What a [`RegistryStore::renew`] did.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Renew {
     /// Prolonged.
     Ok,
@@ -77,7 +79,7 @@ pub enum Renew {
 }
 
 /// What a [`RegistryStore::list`] found.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listing {
     /// The entries, in any order.
     pub entries: Vec<Entry>,
@@ -86,7 +88,7 @@ pub struct Listing {
 }
 
 /// One entry of a list.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     /// Its key.
     pub key: String,
