@@ -47,8 +47,10 @@
 //! | `network-tcp` (default) | `tcp://` listeners |
 //! | `network-ws` (default) | `ws://` listeners |
 //! | `network-kcp` | `kcp://` listeners |
+//! | `peer` | `peer://`: named processes serve registry, locator, event bus and settings to each other |
 //! | `registry-consul` | `consul://` registries: who is alive, by consul |
 //! | `registry-etcd` | `etcd://` registries: who is alive; not in `full` |
+//! | `transport-link` | `link://` links between servers: frames over one TCP connection, made for it |
 //! | `transport-grpc` | `grpc://` links between servers, and `due::grpc`: calls by name between tonic services |
 //! | `transport-tarpc` | `tarpc://` links between servers, and `due::tarpc`: calls by name between tarpc services |
 //! | `http` | the `Http` part: an axum router beside nodes |
@@ -93,7 +95,7 @@ pub fn drivers() -> Drivers {
     due_store::install(&mut drivers);
     #[cfg(any(feature = "registry-consul", feature = "registry-etcd"))]
     due_registry::install(&mut drivers);
-    #[cfg(any(feature = "transport-grpc", feature = "transport-tarpc"))]
+    #[cfg(any(feature = "peer", feature = "transport-grpc", feature = "transport-link", feature = "transport-tarpc"))]
     due_transport::install(&mut drivers);
     drivers
 }

@@ -5,6 +5,7 @@ mod connect;
 pub(crate) mod drain;
 mod part;
 mod running;
+mod settings;
 mod shards;
 mod start;
 mod topics;

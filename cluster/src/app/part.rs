@@ -26,6 +26,10 @@ pub struct App {
     #[cfg(feature = "http")]
     pub(crate) https: Vec<crate::http::Http>,
     pub(crate) urls: Urls,
+    /// What the program was told at start, not taken yet.
+    pub(crate) args: Vec<Result<due_core::boot::Settings>>,
+    /// How long [`App::run`] gives the parts to stop.
+    pub(crate) drain: std::time::Duration,
     /// Hooks and weights of the nodes once they are described.
     pub(crate) hooks: Vec<start::Hooks>,
 }
@@ -80,6 +84,8 @@ impl App {
             #[cfg(feature = "http")]
             https: Vec::new(),
             urls: Urls::default(),
+            args: Vec::new(),
+            drain: super::running::STOP_LIMIT,
             hooks: Vec::new(),
         }
     }
@@ -123,11 +129,13 @@ impl App {
         transport
     }
 
-    /// Runs until SIGINT or SIGTERM, then stops within 30 s.
-    pub async fn run(self) -> Result<()> {
+    /// Runs until SIGINT or SIGTERM, then stops within 30 s, or what the setting `drain` says.
+    pub async fn run(mut self) -> Result<()> {
+        self.apply()?;
+        let drain = self.drain;
         let running = self.start().await?;
         super::running::signal().await?;
-        running.stop(super::running::STOP_LIMIT).await
+        running.stop(drain).await
     }
 
     /// Starts and returns when all listeners accept. Takes no signals: for embedding and tests. Call it inside a tokio

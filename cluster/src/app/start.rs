@@ -57,6 +57,7 @@ const FIRST_VIEW: Duration = Duration::from_secs(10);
 const LONGEST_SWEEP: Duration = Duration::from_secs(1);
 
 pub(crate) async fn start(mut app: App) -> Result<Running> {
+    app.apply()?;
     let serial = app.nodes.iter().any(|n| n.order == Order::Node);
     let roles = (!app.gates.is_empty(), !app.nodes.is_empty());
     let layout = Layout::new(app.shards, roles, app.shared, serial);

@@ -1,1 +1,0 @@
-//! Encryption and signatures for due: rsa, ecc.

@@ -1,0 +1,93 @@
+//! The game: users log in, enter rooms that live on some node, and roll dice that the mesh throws.
+
+use due::prelude::*;
+use serde::{Deserialize, Serialize};
+
+/// Logs in; answered with the id of the process that did it.
+pub const LOGIN: Call<i64, String> = Call::new(1, "login");
+/// Enters a room, which opens wherever the fleet places it; answered with who is in it.
+pub const ENTER: Call<Enter, Vec<i64>> = Call::new(2, "room.enter").authorized();
+/// Rolls a die in the room the user is in.
+pub const ROLL: Call<(), Rolled> = Call::new(3, "room.roll").stateful();
+/// Somebody in the room has rolled.
+pub const SAW: Push<Rolled> = Push::new(101, "room.saw");
+/// Throws a die of so many sides; only for other servers.
+const THROW: Call<u32, u32> = Call::new(50, "dice.throw").internal();
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Enter {
+    pub room: u64,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Rolled {
+    pub who: i64,
+    pub value: u32,
+    pub process: u32,
+}
+
+#[derive(Default)]
+struct Room {
+    here: Vec<(i64, Session)>,
+}
+
+impl Actor for Room {
+    const KIND: &'static str = "room";
+    type Key = u64;
+
+    fn read_key(text: &str) -> Option<u64> {
+        text.parse().ok()
+    }
+}
+
+impl Room {
+    async fn enter(&mut self, cx: Cx<Room>, uid: Uid, me: Session) -> Result<Vec<i64>, Fault> {
+        let Uid::Int(uid) = uid else { return Err(Code::BAD_REQUEST.into()) };
+        me.attach(&cx.addr())?;
+        self.here.retain(|(who, _)| *who != uid);
+        self.here.push((uid, me));
+        Ok(self.here.iter().map(|(who, _)| *who).collect())
+    }
+
+    async fn roll(&mut self, uid: Uid, to: Cluster) -> Result<Rolled, Fault> {
+        let Uid::Int(who) = uid else { return Err(Code::BAD_REQUEST.into()) };
+        let rolled = Rolled { who, value: to.call(THROW, &6).await?, process: std::process::id() };
+        for (_, session) in self.here.iter().filter(|(other, _)| *other != who) {
+            // One who has left in the meantime sees nothing any more.
+            let _ = session.push(SAW, &rolled);
+        }
+        Ok(rolled)
+    }
+
+    async fn leave(&mut self, uid: Uid) {
+        self.here.retain(|(who, _)| Uid::from(*who) != uid);
+    }
+}
+
+async fn login(me: Session, Msg(uid): Msg<i64>) -> Result<String, Fault> {
+    me.bind(uid).await?;
+    Ok(std::process::id().to_string())
+}
+
+fn throw(Msg(sides): Msg<u32>) -> Result<u32, Fault> {
+    if sides == 0 {
+        return Err(Code::BAD_REQUEST.into());
+    }
+    let nanos = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |t| t.subsec_nanos());
+    Ok(nanos / 1000 % sides + 1)
+}
+
+/// Hosts rooms.
+pub fn node() -> Node {
+    let routes = Routes::new()
+        .route(LOGIN, login)
+        .actor_by(ENTER, |enter: &Enter| enter.room, Room::enter)
+        .actor(ROLL, Room::roll)
+        .actor_on(Event::Disconnected, Room::leave);
+    Node::new("game").actors(|_: u64, _| async { Ok(Room::default()) }).routes(routes)
+}
+
+/// Throws dice.
+pub fn mesh() -> Node {
+    Node::new("dice").routes(Routes::new().route(THROW, throw))
+}

@@ -1,0 +1,83 @@
+//! One program, many processes: gates for the clients, nodes that host rooms, a mesh that rolls dice for them.
+//!
+//! ```text
+//! cargo run -p fleet                                        all in one process
+//! cargo run -p fleet -- gate --peers 127.0.0.1:7100         three processes, nothing installed
+//! cargo run -p fleet -- node --peers 127.0.0.1:7100
+//! cargo run -p fleet -- mesh --peers 127.0.0.1:7100
+//! cargo run -p fleet -- node --registry etcd://127.0.0.1:2379 --locator redis://127.0.0.1:6379 ..
+//! ```
+
+mod game;
+
+use clap::{Parser, ValueEnum};
+use due::{Cli, prelude::*};
+
+/// A fleet of processes from one program.
+#[derive(Parser)]
+#[command(version, about)]
+struct Args {
+    /// What this process is; without it everything runs in this one
+    #[arg(value_enum)]
+    role: Option<Role>,
+    /// Processes that serve each other registry, locator, event bus and settings: the first one is their home
+    #[arg(long, value_name = "HOST:PORT,..")]
+    peers: Option<String>,
+    /// Listen for tcp clients (gates only); port 0 picks a free one
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:0")]
+    tcp: String,
+    /// Listen for WebSocket clients (gates only)
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:0")]
+    ws: String,
+    #[command(flatten)]
+    due: Cli,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Role {
+    /// Takes clients
+    Gate,
+    /// Hosts rooms
+    Node,
+    /// Serves the others' calls
+    Mesh,
+}
+
+fn app(args: Args) -> App {
+    let mut app = App::new(due::drivers());
+    if matches!(args.role, None | Some(Role::Gate)) {
+        let listen = |scheme, at| format!("{scheme}://{at}");
+        app = app.with(Gate::new("gate").listen(listen("tcp", args.tcp)).listen(listen("ws", args.ws)));
+    }
+    if matches!(args.role, None | Some(Role::Node)) {
+        app = app.with(game::node());
+    }
+    if matches!(args.role, None | Some(Role::Mesh)) {
+        app = app.with(game::mesh());
+    }
+    if args.role.is_some() {
+        app = app.transport("link://127.0.0.1:0");
+    }
+    if let Some(peers) = args.peers {
+        let url = format!("peer://{peers}");
+        app = app.registry(&url).locator(&url).eventbus(&url).config(&url);
+    }
+    app.args(args.due)
+}
+
+#[tokio::main]
+async fn main() -> due::Result<()> {
+    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
+    let running = app(Args::parse()).start().await?;
+    say(&running);
+    due::app::signal().await?;
+    running.stop(Duration::from_secs(30)).await
+}
+
+#[expect(clippy::print_stdout, reason = "whoever started the program waits for these lines")]
+fn say(running: &Running) {
+    for (part, url) in running.urls() {
+        println!("{part} {url}");
+    }
+    println!("ready");
+}

@@ -1,1 +1,0 @@
-//! Log set-up for programs on due: console, file, json.
