@@ -83,11 +83,11 @@ fn each_layer_goes_over_the_one_before() {
     let folder = Folder::new();
     folder.write(
         "due.toml",
-        "id = 'file'\nnamespace = 'file'\ncache = 'file://a'\n[node.game]\nweight = 1\ndeadline = '1s'\n",
+        "id = 'file'\nlocator = 'file://f'\ncache = 'file://a'\n[node.game]\nweight = 1\ndeadline = '1s'\n",
     );
     let variables = [
         ("DUE_ID", "007"),
-        ("DUE_NAMESPACE", "env"),
+        ("DUE_LOCATOR", "file://e"),
         ("DUE_NODE__GAME__WEIGHT", "2"),
         ("DUE_SHARED_SHARDS", "on"),
         ("DUE_ROLES", "gate, game"),
@@ -95,12 +95,23 @@ fn each_layer_goes_over_the_one_before() {
         ("DUE_APP__LEVEL", "9"),
         ("PATH", "/bin"),
     ];
-    let arguments =
-        ["--namespace", "args", "--set", "node.game.weight=3", "--set", "app.name=x", "--config-source", "file:///x"];
+    let arguments = [
+        "--locator",
+        "file://args",
+        "--set",
+        "node.game.weight=3",
+        "--set",
+        "app.name=x",
+        "--config-source",
+        "file:///x",
+    ];
     let layers = Layers::new().folder(&folder.root).variables(variables);
     let boot = cli(&arguments).over(layers).unwrap().read().unwrap();
     let settings = boot.settings();
-    assert_eq!((settings.id.as_deref(), settings.namespace.as_deref()), (Some("007"), Some("args")));
+    assert_eq!(
+        (settings.id.as_deref(), settings.locator.as_ref().map(|a| a.as_str())),
+        (Some("007"), Some("file://args"))
+    );
     let game = settings.node.get("game").unwrap();
     assert_eq!((game.weight, game.deadline), (Some(3), Some(Duration::from_secs(1))));
     assert_eq!((settings.shared_shards, settings.roles.as_ref().map(Vec::len)), (Some(true), Some(2)));

@@ -32,11 +32,9 @@ impl Args for Settings {
 settings! {
     /// How a program runs.
     Settings: SETTINGS {
-        /// The id of this process in the registry, unique in its namespace: up to 128 printable characters without `/`.
+        /// The id of this process in the registry, unique there: up to 128 printable characters without `/`.
         /// A part with an id of its own keeps that. Made up at start if not given.
         id "id": String = Form::Id, r#""game-1""#;
-        /// Processes of one namespace find each other; others never meet, also on the same servers.
-        namespace "namespace": String = Form::Word, r#""due""#;
         /// Which parts this process runs: kinds (`gate`, `node`) or names of parts. All of them if not given.
         roles "roles": Vec<String> = Form::Words, r#"["gate", "node"]"#;
         /// Who is alive.

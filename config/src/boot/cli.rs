@@ -22,9 +22,6 @@ pub struct Cli {
     /// Id of this process in the registry
     #[arg(long)]
     id: Option<String>,
-    /// Namespace: processes find others of the same one
-    #[arg(long)]
-    namespace: Option<String>,
     /// Parts to run: kinds or names, separated by commas
     #[arg(long, value_name = "LIST")]
     roles: Option<String>,
@@ -82,10 +79,9 @@ impl Cli {
         Ok(layers)
     }
 
-    fn named(&self) -> [(&'static str, &'static str, Option<&String>); 12] {
+    fn named(&self) -> [(&'static str, &'static str, Option<&String>); 11] {
         [
             ("id", "id", self.id.as_ref()),
-            ("namespace", "namespace", self.namespace.as_ref()),
             ("roles", "roles", self.roles.as_ref()),
             ("registry", "registry", self.registry.as_ref()),
             ("locator", "locator", self.locator.as_ref()),
