@@ -4,26 +4,26 @@ use due::prelude::*;
 use serde::{Deserialize, Serialize};
 
 /// Logs in; answered with the id of the process that did it.
-pub const LOGIN: Call<i64, String> = Call::new(1, "login");
+pub(crate) const LOGIN: Call<i64, String> = Call::new(1, "login");
 /// Enters a room, which opens wherever the fleet places it; answered with who is in it.
-pub const ENTER: Call<Enter, Vec<i64>> = Call::new(2, "room.enter").authorized();
+pub(crate) const ENTER: Call<Enter, Vec<i64>> = Call::new(2, "room.enter").authorized();
 /// Rolls a die in the room the user is in.
-pub const ROLL: Call<(), Rolled> = Call::new(3, "room.roll").stateful();
+pub(crate) const ROLL: Call<(), Rolled> = Call::new(3, "room.roll").stateful();
 /// Somebody in the room has rolled.
-pub const SAW: Push<Rolled> = Push::new(101, "room.saw");
+pub(crate) const SAW: Push<Rolled> = Push::new(101, "room.saw");
 /// Throws a die of so many sides; only for other servers.
 const THROW: Call<u32, u32> = Call::new(50, "dice.throw").internal();
 
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Enter {
-    pub room: u64,
+pub(crate) struct Enter {
+    pub(crate) room: u64,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Rolled {
-    pub who: i64,
-    pub value: u32,
-    pub process: u32,
+pub(crate) struct Rolled {
+    pub(crate) who: i64,
+    pub(crate) value: u32,
+    pub(crate) process: u32,
 }
 
 #[derive(Default)]
@@ -78,7 +78,7 @@ fn throw(Msg(sides): Msg<u32>) -> Result<u32, Fault> {
 }
 
 /// Hosts rooms.
-pub fn node() -> Node {
+pub(crate) fn node() -> Node {
     let routes = Routes::new()
         .route(LOGIN, login)
         .actor_by(ENTER, |enter: &Enter| enter.room, Room::enter)
@@ -88,6 +88,6 @@ pub fn node() -> Node {
 }
 
 /// Throws dice.
-pub fn mesh() -> Node {
+pub(crate) fn mesh() -> Node {
     Node::new("dice").routes(Routes::new().route(THROW, throw))
 }
