@@ -7,7 +7,7 @@
 //! 4. the command line: `--registry etcd://..`, `--set node.game.weight=2`
 //!
 //! A key that nobody knows, or a value of the wrong form, is refused with its file, line and key, and what to write.
-//! [`reference`] lists all keys; the section `app` belongs to the program ([`Boot::app`]).
+//! [`reference()`] lists all keys; the section `app` belongs to the program ([`Boot::app`]).
 //!
 //! ```no_run
 //! use clap::Parser;
