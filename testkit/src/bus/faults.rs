@@ -34,6 +34,8 @@ pub(super) async fn a_cut_is_told_and_counted(bench: Bench) -> Result<Ran> {
     for n in 0..10 {
         publish(&bench.a, &topic, "", n).await?;
     }
+    // What is still on its way when the connection breaks may be lost as well.
+    assert_eq!(numbers(&mut sub, 10).await?, (0..10).collect::<Vec<_>>());
     if !bench.faults.play(Fault::Cut).await {
         return Ok(CANNOT);
     }
@@ -44,7 +46,6 @@ pub(super) async fn a_cut_is_told_and_counted(bench: Bench) -> Result<Ran> {
     for n in 17..20 {
         publish(&bench.a, &topic, "", n).await?;
     }
-    assert_eq!(numbers(&mut sub, 10).await?, (0..10).collect::<Vec<_>>(), "the gap comes after what preceded it");
     assert_eq!(gap(&mut sub).await?, Gap { cause: Cause::Reconnect, lost: None });
     let (seen, gaps) = until(&mut sub, 19).await?;
     assert_eq!(seen, [17, 18, 19]);
