@@ -13,6 +13,8 @@ pub(super) async fn a_bus_that_is_down_says_so_and_comes_back(bench: Bench) -> R
     let topic = topic("down");
     let mut sub = subscribe(&bench.b, &topic, Options::default()).await?;
     publish(&bench.a, &topic, "", 0).await?;
+    // What is still on its way when the bus goes down may be lost.
+    assert_eq!(number(&event(&mut sub).await?), 0);
     if !bench.faults.play(Fault::Down).await {
         return Ok(CANNOT);
     }
@@ -22,7 +24,7 @@ pub(super) async fn a_bus_that_is_down_says_so_and_comes_back(bench: Bench) -> R
     bench.faults.play(Fault::Up).await;
     publish(&bench.a, &topic, "", 2).await?;
     let (seen, gaps) = until(&mut sub, 2).await?;
-    assert_eq!(seen, [0, 2], "what was refused was not sent");
+    assert_eq!(seen, [2], "what was refused was not sent");
     assert_eq!(lost(&gaps), 0, "a refused publish is no loss: {gaps:?}");
     Ok(Ran::Yes)
 }
