@@ -30,6 +30,8 @@ pub(crate) enum Command {
     S1(SeriesArgs),
     /// Pipelined: 32 frames in flight on each connection, with a client that coalesces writes and one that does not.
     S2(SeriesArgs),
+    /// Gate, node and back: the handler runs on a node, over links in memory and between two processes.
+    S3(SeriesArgs),
     /// Memory of connections that do nothing.
     Idle(IdleArgs),
 }
@@ -155,15 +157,32 @@ impl ServerArgs {
     pub(crate) fn subjects(&self) -> Fallible<Vec<Subject>> {
         let mut subjects = vec![Subject::reference()?];
         if !self.no_echo {
-            let beside = env::current_exe()?.with_file_name("echo");
-            let echo = self.echo.clone().unwrap_or(beside);
-            if !echo.is_file() {
-                return Err(format!("no {}: run `cargo build --release -p echo`", echo.display()).into());
-            }
-            subjects.push(Subject::echo(&echo));
+            subjects.push(Subject::echo(&self.program()?));
         }
         subjects.extend(self.peer.iter().cloned());
         Ok(subjects)
+    }
+
+    /// The echo example with its handler on a node, links in memory first, then each kind between two processes; the
+    /// peers.
+    pub(crate) fn linked(&self) -> Fallible<Vec<Subject>> {
+        let mut subjects = Vec::new();
+        if !self.no_echo {
+            let echo = self.program()?;
+            subjects.push(Subject::memory(&echo));
+            subjects.extend(["link", "grpc", "tarpc"].map(|scheme| Subject::split(&echo, scheme)));
+        }
+        subjects.extend(self.peer.iter().cloned());
+        Ok(subjects)
+    }
+
+    fn program(&self) -> Fallible<PathBuf> {
+        let beside = env::current_exe()?.with_file_name("echo");
+        let echo = self.echo.clone().unwrap_or(beside);
+        if !echo.is_file() {
+            return Err(format!("no {}: run `cargo build --release -p echo`", echo.display()).into());
+        }
+        Ok(echo)
     }
 
     /// The first core for servers and the second for the load; `None` when free or alone.
@@ -191,6 +210,12 @@ impl SeriesArgs {
             }
         }
         shapes
+    }
+
+    /// Ping-pong and a coalescing client with 32 frames in flight.
+    pub(crate) fn linked_shapes(&self) -> Vec<Shape> {
+        let pipelined = self.shapes(32).into_iter().filter(|shape| shape.coalescing);
+        self.shapes(1).into_iter().chain(pipelined).collect()
     }
 
     /// How long and how often.

@@ -67,13 +67,13 @@ fn echo(stream: &mut TcpStream, frame: &[u8]) -> Fallible<()> {
 /// The memory of the server once it no longer changes.
 fn settled(server: &Server) -> Fallible<u64> {
     let begin = Instant::now();
-    let (mut last, mut agreeing) = (pss(server.pid())?, 1);
+    let (mut last, mut agreeing) = (server.pids().map(pss).sum::<Fallible<u64>>()?, 1);
     while agreeing < AGREEING {
         if begin.elapsed() > SETTLE_LIMIT {
             return Err(format!("the memory of the server still changes after {SETTLE_LIMIT:?}").into());
         }
         thread::sleep(BETWEEN_READINGS);
-        let now = pss(server.pid())?;
+        let now = server.pids().map(pss).sum::<Fallible<u64>>()?;
         agreeing = if now == last { agreeing + 1 } else { 1 };
         last = now;
     }

@@ -1,7 +1,8 @@
 //! Measures echo servers against a raw epoll program, in turns on the same machine.
 //!
-//! `s1` is a ping-pong, `s2` keeps 32 frames in flight on each connection, `idle` weighs silent connections. Figures
-//! are given as ratios to the reference, worked out inside each repetition; see `README.md` for how to read them.
+//! `s1` is a ping-pong, `s2` keeps 32 frames in flight on each connection, `s3` sends both through gate, node and back,
+//! `idle` weighs silent connections. Figures are given as ratios to the reference (in `s3` to links in memory), worked
+//! out inside each repetition; see `README.md` for how to read them.
 
 mod args;
 mod client;
@@ -54,8 +55,9 @@ fn run(args: Args) -> Fallible<bool> {
     match args.command {
         Command::Reference(args) => run_reference(args),
         Command::Load(args) => run_load(&args),
-        Command::S1(args) => run_series("s1", &args, 1),
-        Command::S2(args) => run_series("s2", &args, 32),
+        Command::S1(args) => run_series("s1", &args, &args.servers.subjects()?, args.shapes(1)),
+        Command::S2(args) => run_series("s2", &args, &args.servers.subjects()?, args.shapes(32)),
+        Command::S3(args) => run_series("s3", &args, &args.servers.linked()?, args.linked_shapes()),
         Command::Idle(args) => run_idle(&args),
     }
 }
@@ -84,15 +86,16 @@ fn run_load(args: &LoadArgs) -> Fallible<bool> {
     Ok(true)
 }
 
-fn run_series(scenario: &str, args: &SeriesArgs, window: usize) -> Fallible<bool> {
+fn run_series(scenario: &str, args: &SeriesArgs, subjects: &[Subject], shapes: Vec<Shape>) -> Fallible<bool> {
     let cores = args.servers.cores()?;
-    let subjects = args.servers.subjects()?;
     allow_files(MAX_CONNECTIONS as u64 + 64)?;
-    let servers = start_all(&subjects, cores)?;
+    let servers = start_all(subjects, cores)?;
     let named: Vec<Named<'_>> = servers.iter().map(|(name, server)| (name.as_str(), server)).collect();
     let mut cases = Vec::new();
-    for shape in args.shapes(window) {
-        let case = run_case(&named, shape, args.pace(), target(shape))?;
+    for shape in shapes {
+        // Links are compared with each other.
+        let target = (scenario != "s3").then(|| target(shape));
+        let case = run_case(&named, shape, args.pace(), target)?;
         say(case.to_string().trim_end())?;
         cases.push(case);
     }

@@ -5,6 +5,7 @@ use std::{
     fs::File,
     io::BufWriter,
     path::Path,
+    time::Duration,
 };
 
 use serde::Serialize;
@@ -17,7 +18,7 @@ use crate::{
 };
 
 /// One run of one server.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub(crate) struct Run {
     pub(crate) messages_per_second: f64,
     pub(crate) p50_us: f64,
@@ -26,6 +27,8 @@ pub(crate) struct Run {
     pub(crate) max_us: f64,
     /// Time of the server on a core for each message, in nanoseconds.
     pub(crate) server_ns: f64,
+    /// The same for each of its processes.
+    pub(crate) each_ns: Vec<f64>,
     /// Cores that others used meanwhile.
     pub(crate) foreign: f64,
 }
@@ -34,13 +37,16 @@ impl Run {
     /// The figures of a stretch of load.
     pub(crate) fn new(outcome: &Outcome, spent: Spent) -> Self {
         let micros = |nanos: u64| nanos as f64 / 1e3;
+        let each = |spent: &Duration| spent.as_nanos() as f64 / outcome.latency.total().max(1) as f64;
+        let each_ns: Vec<f64> = spent.servers.iter().map(each).collect();
         Self {
             messages_per_second: outcome.latency.total() as f64 / outcome.elapsed.as_secs_f64(),
             p50_us: micros(outcome.latency.quantile(0.5)),
             p99_us: micros(outcome.latency.quantile(0.99)),
             p999_us: micros(outcome.latency.quantile(0.999)),
             max_us: micros(outcome.latency.max()),
-            server_ns: spent.server.as_nanos() as f64 / outcome.latency.total().max(1) as f64,
+            server_ns: each_ns.iter().sum(),
+            each_ns,
             foreign: spent.foreign,
         }
     }
@@ -123,13 +129,13 @@ impl Series {
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Case {
     pub(crate) shape: Shape,
-    pub(crate) target: Target,
+    pub(crate) target: Option<Target>,
     pub(crate) series: Vec<Series>,
 }
 
 impl Case {
     /// Works the ratios out.
-    pub(crate) fn new(shape: Shape, target: Target, mut series: Vec<Series>) -> Self {
+    pub(crate) fn new(shape: Shape, target: Option<Target>, mut series: Vec<Series>) -> Self {
         if let Some((reference, others)) = series.split_first_mut() {
             others.iter_mut().for_each(|other| other.compare(reference));
         }
@@ -138,11 +144,11 @@ impl Case {
 
     /// Does the first server after the reference reach the target?
     pub(crate) fn is_met(&self) -> bool {
-        let Some(first) = self.series.get(1) else { return true };
+        let (Some(first), Some(target)) = (self.series.get(1), self.target) else { return true };
         let within = |ratio: Option<Spread>, most| ratio.zip(most).is_none_or(|(ratio, most)| ratio.median <= most);
-        first.throughput_ratio.is_none_or(|ratio| ratio.median >= self.target.throughput)
-            && within(first.cpu_ratio, self.target.cpu)
-            && within(first.p99_ratio, self.target.p99)
+        first.throughput_ratio.is_none_or(|ratio| ratio.median >= target.throughput)
+            && within(first.cpu_ratio, target.cpu)
+            && within(first.p99_ratio, target.p99)
     }
 }
 
@@ -155,7 +161,7 @@ impl Display for Case {
         write!(f, "{:>22}{:>22}{:>9}", "msg/s ratio", "ns/msg ratio", "foreign")?;
         writeln!(f, "{:>11}", "calls/msg")?;
         self.series.iter().try_for_each(|series| series.line(f))?;
-        let Target { throughput, cpu, p99 } = self.target;
+        let Some(Target { throughput, cpu, p99 }) = self.target else { return Ok(()) };
         let most = |name, most: Option<f64>| most.map_or_else(String::new, |most| format!(", {name} ratio <= {most}"));
         let verdict = if self.is_met() { "met" } else { "MISSED" };
         writeln!(f, "target: msg/s ratio >= {throughput}{}{}: {verdict}", most("ns/msg", cpu), most("p99", p99))
@@ -177,7 +183,17 @@ impl Series {
         let ratio = |spread: Option<Spread>| spread.map_or_else(|| "1".into(), |s| s.to_string());
         write!(f, "{:>22}{:>22}", ratio(self.throughput_ratio), ratio(self.cpu_ratio))?;
         let calls = self.calls_per_message.map_or_else(|| "-".into(), |calls| format!("{calls:.3}"));
-        writeln!(f, "{:>9.2}{calls:>11}", self.middle(|run| run.foreign))
+        writeln!(f, "{:>9.2}{calls:>11}{}", self.middle(|run| run.foreign), self.parts())
+    }
+
+    /// Time of each process, when there are several.
+    fn parts(&self) -> String {
+        let count = self.runs.first().map_or(0, |run| run.each_ns.len());
+        let part = |i: usize| format!("{:.0}", self.middle(|run| run.each_ns.get(i).copied().unwrap_or_default()));
+        match count {
+            0 | 1 => String::new(),
+            _ => format!("  ns/msg = {}", (0..count).map(part).collect::<Vec<_>>().join(" + ")),
+        }
     }
 }
 
@@ -240,6 +256,7 @@ mod tests {
             p999_us: 3.0,
             max_us: 4.0,
             server_ns,
+            each_ns: vec![server_ns / 4.0, server_ns / 4.0 * 3.0],
             foreign: 0.0,
         };
         Series { runs: figures.iter().map(run).collect(), ..Series::new(name) }
@@ -249,7 +266,7 @@ mod tests {
         let shape = Shape { connections: 50, window: 1, body: 128, coalescing: true };
         let reference = series("reference", &[(100.0, 10.0), (200.0, 20.0), (50.0, 5.0)]);
         let echo = series("echo", &[(90.0, 11.0), (200.0, 21.0), (48.0, 6.0)]);
-        Case::new(shape, Target { throughput: least, cpu: most, p99: None }, vec![reference, echo])
+        Case::new(shape, Some(Target { throughput: least, cpu: most, p99: None }), vec![reference, echo])
     }
 
     #[test]
@@ -266,6 +283,12 @@ mod tests {
         assert!(!case(0.97, Some(1.1)).is_met());
         assert!(!case(0.96, Some(1.09)).is_met());
         assert!(case(0.97, None).to_string().contains("MISSED"));
+    }
+
+    #[test]
+    fn processes_of_one_server_are_told_apart() {
+        let case = case(0.9, None).to_string();
+        assert!(case.contains("ns/msg = 3 + 8"), "{case}");
     }
 
     #[test]

@@ -33,7 +33,7 @@ pub(crate) type Named<'a> = (&'a str, &'a Server);
 
 /// Runs `shape` against each of `servers`, of which the first is the reference. Every second repetition goes through
 /// them backwards, so that a drift of the machine falls on all alike.
-pub(crate) fn run_case(servers: &[Named<'_>], shape: Shape, pace: Pace, target: Target) -> Fallible<Case> {
+pub(crate) fn run_case(servers: &[Named<'_>], shape: Shape, pace: Pace, target: Option<Target>) -> Fallible<Case> {
     let mut series: Vec<Series> = servers.iter().map(|(name, _)| Series::new(name)).collect();
     for turn in 0..pace.repetitions {
         let runs = quiet_repetition(servers, shape, pace, turn % 2 == 1)?;
@@ -87,7 +87,7 @@ fn measure(server: &Server, shape: Shape, pace: Pace) -> Fallible<Run> {
 fn count_calls(server: &Server, shape: Shape, pace: Pace) -> Fallible<f64> {
     let mut load = Load::connect(server.address, shape)?;
     load.drive(pace.warm_up)?;
-    let counter = Counter::start(server.pid())?;
+    let counter = Counter::start(server.pids())?;
     let outcome = load.drive(pace.measure)?;
     Ok(counter.stop()? as f64 / outcome.latency.total().max(1) as f64)
 }
@@ -95,16 +95,16 @@ fn count_calls(server: &Server, shape: Shape, pace: Pace) -> Fallible<f64> {
 /// Clocks of the kernel.
 struct Clocks {
     at: Instant,
-    server: Duration,
+    servers: Vec<Duration>,
     client: Duration,
     busy: Duration,
 }
 
 /// Time on cores during a run.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Spent {
-    /// By the server.
-    pub(crate) server: Duration,
+    /// By each process of the server.
+    pub(crate) servers: Vec<Duration>,
     /// Cores in use by anybody but the server and the load generator, 0 and up.
     pub(crate) foreign: f64,
 }
@@ -113,16 +113,17 @@ impl Clocks {
     fn read(server: &Server) -> Fallible<Self> {
         Ok(Self {
             at: Instant::now(),
-            server: cpu_time(server.pid())?,
+            servers: server.pids().map(cpu_time).collect::<Fallible<_>>()?,
             client: cpu_time(std::process::id())?,
             busy: busy_time()?,
         })
     }
 
     fn since(&self, before: &Self) -> Spent {
-        let server = self.server.saturating_sub(before.server);
-        let ours = server + self.client.saturating_sub(before.client);
+        let servers = self.servers.iter().zip(&before.servers).map(|(now, then)| now.saturating_sub(*then));
+        let servers: Vec<Duration> = servers.collect();
+        let ours = servers.iter().sum::<Duration>() + self.client.saturating_sub(before.client);
         let foreign = self.busy.saturating_sub(before.busy).saturating_sub(ours);
-        Spent { server, foreign: foreign.as_secs_f64() / (self.at - before.at).as_secs_f64() }
+        Spent { servers, foreign: foreign.as_secs_f64() / (self.at - before.at).as_secs_f64() }
     }
 }

@@ -19,12 +19,15 @@ use crate::{Fallible, measure::pin};
 const START_LIMIT: Duration = Duration::from_secs(20);
 /// What stands for the address in a command.
 const ADDRESS: &str = "{tcp}";
+/// What stands for another free address, the same in all commands of a subject.
+const HOME: &str = "{home}";
 
-/// A program to measure: it echoes frames at the address that replaces `{tcp}` and prints `ready` when it accepts.
+/// A program to measure, in one process or more: it echoes frames at the address that replaces `{tcp}`; each process
+/// prints `ready`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Subject {
     pub(crate) name: String,
-    pub(crate) command: Vec<String>,
+    pub(crate) commands: Vec<Vec<String>>,
 }
 
 impl Subject {
@@ -39,17 +42,38 @@ impl Subject {
         Self::new("echo", [program.display().to_string().as_str(), "--tcp", ADDRESS])
     }
 
-    /// `NAME=PROGRAM ARGS`, split at white space.
+    /// The echo example with its handler on a node: in the same process, over links in memory.
+    pub(crate) fn memory(program: &Path) -> Self {
+        Self::new("memory", [program.display().to_string().as_str(), "--tcp", ADDRESS, "--via", "node"])
+    }
+
+    /// The echo example as a gate and a node in two processes, with links of this scheme between them.
+    pub(crate) fn split(program: &Path, scheme: &str) -> Self {
+        let program = program.display();
+        let peers = format!("--registry peer://{HOME} --locator peer://{HOME} --eventbus peer://{HOME}");
+        let common = format!("--transport {scheme}://127.0.0.1:0 {peers}");
+        let node = format!("{program} --roles node {common}");
+        let gate = format!("{program} --tcp {ADDRESS} --via node --roles gate {common}");
+        Self { name: scheme.into(), commands: vec![words(&node), words(&gate)] }
+    }
+
+    /// `NAME=PROGRAM ARGS`, split at white space; `;` goes between the commands of several processes.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         match text.split_once('=') {
-            Some((name, command)) if command.contains(ADDRESS) => Ok(Self::new(name, command.split_whitespace())),
+            Some((name, commands)) if commands.contains(ADDRESS) => {
+                Ok(Self { name: name.into(), commands: commands.split(';').map(words).collect() })
+            }
             _ => Err(format!("want NAME=PROGRAM ARGS with {ADDRESS} where the address goes")),
         }
     }
 
     fn new<'a>(name: &str, command: impl IntoIterator<Item = &'a str>) -> Self {
-        Self { name: name.into(), command: command.into_iter().map(String::from).collect() }
+        Self { name: name.into(), commands: vec![command.into_iter().map(String::from).collect()] }
     }
+}
+
+fn words(command: &str) -> Vec<String> {
+    command.split_whitespace().map(String::from).collect()
 }
 
 /// Which core the server gets and which the load generator; `None`: the system decides.
@@ -59,40 +83,56 @@ pub(crate) struct Cores {
     pub(crate) client: usize,
 }
 
-/// A running subject; it is killed when this is dropped.
+/// A running subject; its processes are killed when this is dropped.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
-    child: Child,
+    children: Vec<Child>,
 }
 
 impl Server {
-    /// Starts `subject` and waits until it is ready. Pins it and the calling thread to their cores.
+    /// Starts `subject`, its processes one after the other, and waits until it is ready. Pins it and the calling thread
+    /// to their cores.
     pub(crate) fn start(subject: &Subject, cores: Option<Cores>) -> Fallible<Self> {
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
-        let mut words = subject.command.iter().map(|word| word.replace(ADDRESS, &address.to_string()));
-        let mut command = Command::new(words.next().ok_or("an empty command")?);
-        command.args(words).stdin(Stdio::null()).stdout(Stdio::piped());
+        let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let (address, home) = (local(free_port()?), local(free_port()?).to_string());
+        let mut server = Self { address, children: Vec::new() };
+        for command in &subject.commands {
+            let words = command.iter().map(|w| w.replace(ADDRESS, &address.to_string()).replace(HOME, &home));
+            server.spawn(words.collect(), cores)?;
+            server.wait_ready().map_err(|e| format!("{} did not say `ready`: {e}", subject.name))?;
+        }
+        Ok(server)
+    }
+
+    fn spawn(&mut self, words: Vec<String>, cores: Option<Cores>) -> Fallible<()> {
+        let (program, args) = words.split_first().ok_or("an empty command")?;
+        let mut command = Command::new(program);
+        command.args(args).stdin(Stdio::null()).stdout(Stdio::piped());
         // A child inherits the cores of the thread that starts it.
         cores.map_or(Ok(()), |cores| pin(cores.server))?;
         let child = command.spawn();
         cores.map_or(Ok(()), |cores| pin(cores.client))?;
-        let child = child.map_err(|e| format!("{} does not start: {e}", subject.command.join(" ")))?;
-        let mut server = Self { address, child };
-        let stdout = server.child.stdout.take().ok_or("standard output is not a pipe")?;
-        wait_ready(stdout).map_err(|e| format!("{} did not say `ready`: {e}", subject.name))?;
-        Ok(server)
+        self.children.push(child.map_err(|e| format!("{} does not start: {e}", words.join(" ")))?);
+        Ok(())
     }
 
-    /// The number of the process.
-    pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
+    fn wait_ready(&mut self) -> Fallible<()> {
+        let stdout = self.children.last_mut().and_then(|child| child.stdout.take());
+        Ok(wait_ready(stdout.ok_or("standard output is not a pipe")?)?)
+    }
+
+    /// The numbers of the processes, in the order of the commands.
+    pub(crate) fn pids(&self) -> impl Iterator<Item = u32> {
+        self.children.iter().map(Child::id)
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        for child in self.children.iter_mut().rev() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
     }
 }
 
@@ -132,6 +172,8 @@ mod tests {
     fn a_peer_is_a_name_and_a_command_with_an_address() {
         let peer = Subject::parse("due=./server --listen {tcp}").expect("a peer");
         assert_eq!(peer, Subject::new("due", ["./server", "--listen", "{tcp}"]));
+        let two = Subject::parse("due=./node --home {home};./gate --listen {tcp}").expect("a peer");
+        assert_eq!(two.commands, [words("./node --home {home}"), words("./gate --listen {tcp}")]);
         assert!(Subject::parse("due=./server").is_err());
         assert!(Subject::parse("./server {tcp}").is_err());
     }

@@ -15,11 +15,12 @@ pub(crate) struct Counter {
 }
 
 impl Counter {
-    /// Counts what process `pid` calls from now on.
-    pub(crate) fn start(pid: u32) -> Fallible<Self> {
+    /// Counts what these processes call from now on, together.
+    pub(crate) fn start(pids: impl Iterator<Item = u32>) -> Fallible<Self> {
+        let pids: Vec<String> = pids.map(|pid| pid.to_string()).collect();
         let mut perf = Command::new("perf")
             .args(["stat", "--field-separator", ",", "--delay", "-1", "--control", "fd:0,1"])
-            .args(["--event", "raw_syscalls:sys_enter", "--pid", &pid.to_string()])
+            .args(["--event", "raw_syscalls:sys_enter", "--pid", &pids.join(",")])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

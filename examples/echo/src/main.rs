@@ -44,13 +44,15 @@ struct Cli {
     /// Largest body in bytes
     #[arg(long, default_value_t = 65_536)]
     max_body: usize,
+    #[command(flatten)]
+    due: due::Cli,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Via {
     /// On the connection's own shard
     Gate,
-    /// On a node of its own shards, over the memory link
+    /// On a node of its own shards, over a link: in memory, or between two processes with --roles and --transport
     Node,
 }
 
@@ -80,7 +82,8 @@ fn echo(rq: &Request<'_>, answer: &mut Vec<u8>) -> Result<(), Fault> {
 async fn main() -> due::Result<()> {
     let cli = Cli::parse();
     let listeners = cli.listeners();
-    if listeners.is_empty() {
+    let boot = cli.due.read()?;
+    if listeners.is_empty() && boot.settings().roles.is_none() {
         return Err(due::Error::config("nothing to listen on: give --tcp, --ws or --kcp HOST:PORT"));
     }
     let gate = listeners.into_iter().fold(Gate::new("gate"), Gate::listen);
@@ -88,7 +91,7 @@ async fn main() -> due::Result<()> {
     if cli.via == Via::Gate {
         app = app.shared_shards();
     }
-    let running = app.start().await?;
+    let running = app.args(boot).start().await?;
     say(&running);
     due::app::signal().await?;
     running.stop(Duration::from_secs(5)).await
