@@ -23,7 +23,8 @@ pub(crate) fn install() -> Outcome {
     let folder = folder();
     fs::create_dir_all(&folder).map_err(|e| format!("cannot make the folder {}: {e}", folder.display()))?;
     let mut install = cargo();
-    install.args(["install", "--locked", "--version", "^0.20", "--root"]).arg(&folder).arg("cargo-deny");
+    // It runs for a second: a build for speed would take longer than all its runs.
+    install.args(["install", "--debug", "--locked", "--version", "^0.20", "--root"]).arg(&folder).arg("cargo-deny");
     long("cargo-deny", &mut install, &folder.join("cargo-deny.log"))
 }
 

@@ -1,9 +1,9 @@
 //! The steps of the test command, the quick ones first.
 
-use std::time::Instant;
+use std::{env, path::PathBuf, time::Instant};
 
 use crate::{
-    command::{Outcome, cargo, run},
+    command::{Outcome, cargo, root, run},
     deny, features,
     progress::span,
     servers, setup,
@@ -66,11 +66,21 @@ fn docs() -> Outcome {
 
 /// The servers end with this process, however it ends.
 fn test() -> Outcome {
+    let everything = ["--workspace", "--all-features"];
+    // Tests start programs too. Built in one go with the tests, they share every dependency with them.
+    run(cargo().arg("build").args(everything).args(["--bins", "--tests"]))?;
     let servers = servers::all()?;
     let mut tests = cargo();
-    tests.args(["test", "--workspace", "--all-features", "--no-fail-fast"]).env("DUE_TEST_SERVERS", "required");
+    tests.arg("test").args(everything).arg("--no-fail-fast").env("DUE_TEST_SERVERS", "required");
+    tests.env("DUE_TEST_PROGRAMS", programs());
     tests.envs(servers.iter().map(|s| (s.program().variable(), s.address())));
     run(&mut tests)
+}
+
+/// Where cargo puts programs.
+fn programs() -> PathBuf {
+    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
+    root().join(target).join("debug")
 }
 
 #[cfg(test)]

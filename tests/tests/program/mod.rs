@@ -27,8 +27,14 @@ pub(crate) fn scratch() -> &'static Path {
     Path::new(env!("CARGO_TARGET_TMPDIR"))
 }
 
-/// Builds the binary of `package` in the profile of the running test and says where it is.
+/// Where the binary of `package` is: in the folder `DUE_TEST_PROGRAMS`, whose programs somebody has just built, or built
+/// here in the profile of the running test.
 pub(crate) fn build(package: &str) -> PathBuf {
+    if let Some(folder) = std::env::var_os("DUE_TEST_PROGRAMS") {
+        let program = Path::new(&folder).join(package);
+        assert!(program.is_file(), "DUE_TEST_PROGRAMS has no {}", program.display());
+        return program;
+    }
     let output = Command::new(env!("CARGO"))
         .args(["build", "--quiet", "--message-format=json", "-p", package, "--profile", &profile(), "--target-dir"])
         .arg(scratch().parent().expect("the folder is inside the target folder"))
