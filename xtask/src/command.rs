@@ -45,6 +45,15 @@ pub(crate) fn output(command: &mut Command) -> Outcome<String> {
     String::from_utf8(output.stdout).map_err(|e| format!("`{line}` prints no text: {e}"))
 }
 
+/// Shows the command, wants it to succeed, and gives what it tells beside its output.
+pub(crate) fn told(command: &mut Command) -> Outcome<String> {
+    let line = shown(command);
+    eprintln!("$ {line}");
+    let output = command.output().map_err(|e| format!("cannot start `{line}`: {e}"))?;
+    let told = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    if output.status.success() { Ok(told) } else { Err(format!("`{line}` failed ({}):\n{told}", output.status)) }
+}
+
 /// Whether the program is there.
 pub(crate) fn answers(name: &str, question: &str) -> bool {
     program(name).arg(question).stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|s| s.success())
