@@ -10,7 +10,7 @@ use due::{core::units, prelude::*};
 /// Echoes every frame of every route.
 #[derive(Parser)]
 #[command(version, about)]
-struct Cli {
+struct Args {
     /// Listen for tcp clients: HOST:PORT, port 0 picks one
     #[arg(long, value_name = "A")]
     tcp: Option<String>,
@@ -56,7 +56,7 @@ enum Via {
     Node,
 }
 
-impl Cli {
+impl Args {
     fn listeners(&self) -> Vec<String> {
         let query = format!(
             "route-bytes={}&seq-bytes={}&order={}&heartbeat={}&heartbeat-time={}&ws-size={}&max-body={}",
@@ -80,15 +80,15 @@ fn echo(rq: &Request<'_>, answer: &mut Vec<u8>) -> Result<(), Fault> {
 
 #[tokio::main]
 async fn main() -> due::Result<()> {
-    let cli = Cli::parse();
-    let listeners = cli.listeners();
-    let boot = cli.due.read()?;
+    let args = Args::parse();
+    let listeners = args.listeners();
+    let boot = args.due.read()?;
     if listeners.is_empty() && boot.settings().roles.is_none() {
         return Err(due::Error::config("nothing to listen on: give --tcp, --ws or --kcp HOST:PORT"));
     }
     let gate = listeners.into_iter().fold(Gate::new("gate"), Gate::listen);
     let mut app = App::new(due::drivers()).with(gate).with(Node::new("echo").routes(Routes::new().raw_fallback(echo)));
-    if cli.via == Via::Gate {
+    if args.via == Via::Gate {
         app = app.shared_shards();
     }
     let running = app.args(boot).start().await?;
