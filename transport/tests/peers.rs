@@ -158,3 +158,32 @@ async fn a_guest_may_start_before_its_home() {
     soon("the guest is listed", view.until(|view| view.members.len() == 1)).await;
     drop(registration);
 }
+
+#[tokio::test]
+async fn one_contract_keeps_the_home_open() {
+    let ports = due_servers::Ports::free(1).unwrap();
+    let url = Url::parse(&format!("peer://127.0.0.1:{}", ports.first())).unwrap();
+    let [first, second] = [(), ()].map(|()| {
+        let mut drivers = due_core::Drivers::memory();
+        due_transport::install(&mut drivers);
+        drivers
+    });
+    let home = first.config.open(&url).await.unwrap();
+    home.store("a", Bytes::from_static(b"1"), Expect::Any).await.unwrap();
+    drop(first);
+    let guest = second.config.open(&url).await.unwrap();
+    soon("the guest is answered", async {
+        while guest.load("a").await.is_err() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+    assert_eq!(guest.load("a").await.unwrap().unwrap().value, "1");
+    drop(home);
+    soon("the address is free again", async {
+        while tokio::net::TcpListener::bind(("127.0.0.1", ports.first())).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+}

@@ -16,6 +16,7 @@
 
 mod adapters;
 mod guest;
+mod held;
 mod home;
 mod line;
 mod wire;
@@ -27,7 +28,7 @@ use std::{
 
 use due_core::{
     Drivers, Error, Incarnation, InstanceId, Owner, Result, Url,
-    bus::{self, Bus, EventBus},
+    bus::{Bus, EventBus},
     config::ConfigSource,
     locate::Locator,
     registry::{Kept, Registry},
@@ -37,6 +38,7 @@ use tokio::sync::Mutex;
 
 use adapters::{Events, Names, Places, Values};
 use guest::Guest;
+use held::Held;
 use home::Home;
 
 /// How long a broken connection may take to come back, unless the URL says otherwise.
@@ -82,7 +84,7 @@ impl Peer {
     /// The registry.
     pub fn registry(&self) -> Arc<dyn Registry> {
         match &*self.0 {
-            Seat::Home(home) => Arc::new(Kept::new(home.names())),
+            Seat::Home(home) => Arc::new(Kept::new(Held::new(home.names(), &self.0))),
             Seat::Guest(guest) => Arc::new(Kept::new(Names(guest.clone()))),
         }
     }
@@ -90,7 +92,7 @@ impl Peer {
     /// The locator.
     pub fn locator(&self) -> Arc<dyn Locator> {
         match &*self.0 {
-            Seat::Home(home) => home.places(),
+            Seat::Home(home) => Arc::new(Held::new(home.places(), &self.0)),
             Seat::Guest(guest) => Arc::new(Places(guest.clone())),
         }
     }
@@ -98,7 +100,7 @@ impl Peer {
     /// The event bus.
     pub fn eventbus(&self) -> Arc<dyn EventBus> {
         match &*self.0 {
-            Seat::Home(home) => Arc::new(Bus::<Arc<bus::memory::Broker>>::new(home.events())),
+            Seat::Home(home) => Arc::new(Bus::new(Held::new(home.events(), &self.0))),
             Seat::Guest(guest) => Arc::new(Bus::new(Events(guest.clone()))),
         }
     }
@@ -106,7 +108,7 @@ impl Peer {
     /// Live settings.
     pub fn config(&self) -> Arc<dyn ConfigSource> {
         match &*self.0 {
-            Seat::Home(home) => home.values(),
+            Seat::Home(home) => Arc::new(Held::new(home.values(), &self.0)),
             Seat::Guest(guest) => Arc::new(Values(guest.clone())),
         }
     }
