@@ -2,7 +2,7 @@
 
 use std::{
     io::{Read, Write},
-    net::TcpStream,
+    net::{SocketAddr, TcpStream},
     thread,
     time::{Duration, Instant},
 };
@@ -43,6 +43,13 @@ pub(crate) fn measure(name: &str, server: &Server, count: usize) -> Fallible<Idl
     let spoken = settled(server)?;
     let each = |bytes: u64| bytes.saturating_sub(empty) as f64 / (count + 1) as f64;
     Ok(Idle { name: name.into(), connections: count, empty, silent: each(silent), spoken: each(spoken) })
+}
+
+/// One message and its echo on a connection of its own.
+pub(crate) fn exchange(address: SocketAddr, limit: Duration) -> Fallible<()> {
+    let mut stream = dial(address)?;
+    stream.set_read_timeout(Some(limit))?;
+    echo(&mut stream, &message())
 }
 
 fn message() -> Vec<u8> {

@@ -10,13 +10,15 @@ use std::{
         mpsc,
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use crate::{Fallible, measure::pin};
+use crate::{Fallible, idle, measure::pin};
 
 /// How long a program may take to say `ready`.
 const START_LIMIT: Duration = Duration::from_secs(20);
+/// How long an answer is waited for before it is asked for again.
+const BETWEEN_QUESTIONS: Duration = Duration::from_millis(200);
 /// What stands for the address in a command.
 const ADDRESS: &str = "{tcp}";
 /// What stands for another free address, the same in all commands of a subject.
@@ -101,6 +103,9 @@ impl Server {
             server.spawn(words.collect(), cores)?;
             server.wait_ready().map_err(|e| format!("{} did not say `ready`: {e}", subject.name))?;
         }
+        if subject.commands.len() > 1 {
+            server.wait_answer().map_err(|e| format!("{} does not answer: {e}", subject.name))?;
+        }
         Ok(server)
     }
 
@@ -119,6 +124,18 @@ impl Server {
     fn wait_ready(&mut self) -> Fallible<()> {
         let stdout = self.children.last_mut().and_then(|child| child.stdout.take());
         Ok(wait_ready(stdout.ok_or("standard output is not a pipe")?)?)
+    }
+
+    /// Processes that accept may still have to find each other.
+    fn wait_answer(&self) -> Fallible<()> {
+        let begin = Instant::now();
+        loop {
+            match idle::exchange(self.address, BETWEEN_QUESTIONS) {
+                Err(e) if begin.elapsed() > START_LIMIT => return Err(e),
+                Err(_) => thread::sleep(BETWEEN_QUESTIONS),
+                Ok(()) => return Ok(()),
+            }
+        }
     }
 
     /// The numbers of the processes, in the order of the commands.
