@@ -184,7 +184,7 @@ pub struct Snapshot {
     pub sessions: BTreeMap<String, u64>,
     /// By shard.
     pub shards: Vec<ShardCounters>,
-    /// Routes whose handlers held a shard for more than 10 ms.
+    /// What held a shard for more than 10 ms: the names of routes, and `actor KIND`.
     pub held_by: Vec<String>,
 }
 

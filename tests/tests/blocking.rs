@@ -105,6 +105,33 @@ async fn the_watchdog_names_the_route_that_holds_a_shard() {
     }
 }
 
+struct Sleeper;
+
+impl Actor for Sleeper {
+    const KIND: &'static str = "sleeper";
+    type Key = u64;
+}
+
+impl Sleeper {
+    async fn nap(&mut self) {
+        tokio::task::yield_now().await;
+        std::thread::sleep(Duration::from_millis(300));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+// P20: so is an actor
+async fn the_watchdog_names_the_actor_that_holds_a_shard() {
+    for place in PLACES {
+        let naps = Routes::new().actor_by(NAP, |_: &()| 7, Sleeper::nap);
+        let node = Node::new("game").actors(|_: u64, _| async { Ok(Sleeper) }).routes(routes().merge(naps));
+        let running = wire::with(place, Gate::new("gate").listen(TCP), node).start().await.unwrap();
+        let mut client = Client::tcp(&running).await;
+        client.ask(32, 1, b"").await;
+        assert_eq!(running.snapshot().await.held_by, ["actor sleeper"], "{place:?}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 // P2: the deadline holds for handlers on the pool too, and what they answer later goes nowhere
 async fn a_blocked_handler_is_answered_for_at_its_deadline() {

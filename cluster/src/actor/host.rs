@@ -174,7 +174,7 @@ impl<A: Actor> Host<A> {
         let at = hash.finish() % (place.shards.len().max(1) as u64);
         let start = move |shard: &mut Shard| {
             while shard.actors.try_join_next().is_some() {}
-            shard.actors.spawn(task);
+            shard.actors.spawn(shard.pulse.watch(A::KIND, task));
         };
         place.shards.get(at as usize).is_some_and(|inbox| inbox.run(start))
     }

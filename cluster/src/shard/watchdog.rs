@@ -1,13 +1,15 @@
-//! Names the route whose handler holds a shard.
+//! Names the route, or the kind of actor, that holds a shard.
 //!
 //! A shard writes what it runs into two atomics; a thread of its own looks at them. So a handler costs two stores, and
 //! one that never returns is named too.
 
 use std::{
+    pin::Pin,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
     },
+    task::{Context, Poll},
     thread::JoinHandle,
     time::Duration,
 };
@@ -16,6 +18,8 @@ use std::{
 pub(crate) const LIMIT: Duration = Duration::from_millis(10);
 
 const IDLE: i64 = i64::MIN;
+/// Routes are numbers of 32 bits; kinds of actors are numbered from here.
+const ACTORS: i64 = 1 << 32;
 
 /// What a shard runs at this moment.
 pub(crate) struct Pulse {
@@ -24,6 +28,8 @@ pub(crate) struct Pulse {
     started: AtomicU64,
     held: AtomicU64,
     named: Mutex<Vec<String>>,
+    /// Kinds of actors that live here, in the order of their numbers.
+    kinds: Mutex<Vec<&'static str>>,
 }
 
 impl Pulse {
@@ -34,15 +40,44 @@ impl Pulse {
             started: AtomicU64::new(0),
             held: AtomicU64::new(0),
             named: Mutex::default(),
+            kinds: Mutex::default(),
         })
     }
 
     /// A handler of `route` begins; the guard ends it, also when it panics.
     pub(crate) fn enter(&self, route: i32) -> Running<'_> {
+        self.begin(route.into())
+    }
+
+    fn begin(&self, number: i64) -> Running<'_> {
         // One writer: no need for a locked instruction.
         self.started.store(self.started.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
-        self.running.store(route.into(), Ordering::Release);
+        self.running.store(number, Ordering::Release);
         Running(self)
+    }
+
+    /// The life of an actor of this kind, under the eyes of the watchdog whenever it goes on.
+    pub(crate) fn watch(
+        self: &Arc<Self>,
+        kind: &'static str,
+        life: impl Future<Output = ()> + Send + 'static,
+    ) -> Watched {
+        let mut kinds = self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = kinds.iter().position(|k| *k == kind);
+        let place = known.unwrap_or_else(|| {
+            kinds.push(kind);
+            kinds.len() - 1
+        });
+        Watched { pulse: self.clone(), number: ACTORS + place as i64, life: Box::pin(life) }
+    }
+
+    /// What runs under this number.
+    fn name(&self, number: i64, route: &impl Fn(i32) -> String) -> String {
+        let kind = |place: usize| self.kinds.lock().unwrap_or_else(PoisonError::into_inner).get(place).copied();
+        match usize::try_from(number - ACTORS).ok().and_then(kind) {
+            Some(kind) => format!("actor {kind}"),
+            None => route(number as i32),
+        }
     }
 
     /// How many handlers held the shard for too long.
@@ -50,7 +85,7 @@ impl Pulse {
         self.held.load(Ordering::Relaxed)
     }
 
-    /// The routes they were of; at most 64.
+    /// The routes and kinds of actors they were of; at most 64.
     pub(crate) fn named(&self) -> Vec<String> {
         self.named.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -70,6 +105,23 @@ pub(crate) struct Running<'a>(&'a Pulse);
 impl Drop for Running<'_> {
     fn drop(&mut self) {
         self.0.running.store(IDLE, Ordering::Release);
+    }
+}
+
+/// The task of an actor, which shows when it runs.
+pub(crate) struct Watched {
+    pulse: Arc<Pulse>,
+    number: i64,
+    life: Pin<Box<dyn Future<Output = ()> + Send>>,
+}
+
+impl Future for Watched {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let Self { pulse, number, life } = &mut *self;
+        let _running = pulse.begin(*number);
+        life.as_mut().poll(cx)
     }
 }
 
@@ -120,11 +172,12 @@ fn look(pulse: &Pulse, seen: &mut Seen, name: &impl Fn(i32) -> String) {
     let (started, running) = (pulse.started.load(Ordering::Relaxed), pulse.running.load(Ordering::Acquire));
     let same = running != IDLE && seen.0 == started;
     if same && !seen.1 {
-        let route = name(running as i32);
+        let route = pulse.name(running, name);
         tracing::warn!(
             shard = pulse.shard,
             route,
-            "a handler holds its shard for more than 10 ms: everybody on the shard waits; mark it blocking(..)"
+            "this holds its shard for more than 10 ms, and everybody on the shard waits: mark the handler blocking(..), or let \
+             the actor do it in the background, with spawn_blocking"
         );
         pulse.note(route);
     }
