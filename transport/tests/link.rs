@@ -15,8 +15,12 @@ use due_testkit::{
     transport::{self, Wire},
 };
 use due_transport::link::Native;
-use ends::{Bench, End, Node, SECRET, both, dial, gate, head, node, owner, url};
-use tokio::time::timeout;
+use ends::{Bench, End, Node, SECRET, SOON, both, dial, gate, head, node, owner, url};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    time::timeout,
+};
 
 #[tokio::test]
 async fn link_does_what_every_transport_does() {
@@ -295,4 +299,48 @@ async fn two_links_of_one_shard_come_back_each_to_its_own_session() {
     };
     seen.await;
     assert_eq!([first.seqs, second.seqs], [[1], [2]]);
+}
+
+/// The first message of a member that dials `node-1`, heard by somebody else.
+async fn overheard() -> Vec<u8> {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let dialing = tokio::spawn(async move { dial("", &address).await.map(drop) });
+    let (mut stream, _) = listener.accept().await.unwrap();
+    let mut greeting = vec![0; 4];
+    stream.read_exact(&mut greeting).await.unwrap();
+    let length = u32::from_be_bytes(greeting[..].try_into().unwrap()) as usize;
+    greeting.resize(4 + length, 0);
+    stream.read_exact(&mut greeting[4..]).await.unwrap();
+    dialing.abort();
+    greeting
+}
+
+/// Sends `greeting` and then a unit of this kind; gives what was said before the connection was closed.
+async fn probe(address: &str, greeting: &[u8], kind: u8) -> Vec<u8> {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let mut said = Vec::new();
+    let unit = [&[0, 0, 0, 10, kind, 0][..], &[1; 8]].concat();
+    let _ = stream.write_all(&[greeting, &unit].concat()).await;
+    let _ = timeout(SOON, stream.read_to_end(&mut said)).await.unwrap();
+    said
+}
+
+#[tokio::test]
+// Every opcode, before anything is proved and with a member's greeting said again.
+async fn a_stranger_moves_nothing_with_any_opcode() {
+    let mut there = Node::at(&url(""), node()).await;
+    let greeting = overheard().await;
+    for kind in 0..=u8::MAX {
+        assert_eq!(probe(&there.address(), b"", kind).await, b"", "opcode {kind}");
+        // The challenge is all it hears.
+        let said = probe(&there.address(), &greeting, kind).await;
+        let length = said.get(..4).map(|l| u32::from_be_bytes(l.try_into().unwrap()) as usize);
+        assert_eq!(length.map(|l| l + 4), Some(said.len()), "opcode {kind}: {said:?}");
+    }
+    let mut near = dial("", &there.address()).await.unwrap();
+    let mut far = there.next().await;
+    near.send(1, b"a member");
+    both(&mut near, &mut far, "a frame", |_, far| far.seqs == [1]).await;
+    assert!(there.accepted.try_recv().is_err(), "nobody but the member was let in");
 }
