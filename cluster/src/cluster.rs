@@ -14,7 +14,7 @@ use due_core::{
     config::ConfigSource,
     locate::{Locator, Subject},
     lock::Lock,
-    registry::InstanceKind,
+    registry::{InstanceKind, Registry},
 };
 use futures_util::future::join_all;
 use tokio::sync::oneshot;
@@ -52,6 +52,7 @@ pub(crate) const BLOCKING: usize = 64;
 /// The opened backends of a process.
 #[derive(Clone)]
 pub(crate) struct Backends {
+    pub(crate) registry: Arc<dyn Registry>,
     pub(crate) locator: Arc<dyn Locator>,
     pub(crate) bus: Arc<dyn EventBus>,
     pub(crate) config: Arc<dyn ConfigSource>,
@@ -349,6 +350,11 @@ impl Cluster {
         let mut body = Vec::new();
         C::default().encode(value, &mut body).map_err(encode_error)?;
         self.0.backends.bus.publish(topic.def().name, None, body.into()).await
+    }
+
+    /// The registry: who is alive. Calls by name find their members here.
+    pub fn registry(&self) -> &dyn Registry {
+        &*self.0.backends.registry
     }
 
     /// The locator.

@@ -5,6 +5,7 @@
 //! | [`app`] | parts put together, started and stopped |
 //! | [`gate`] | client connections, checks, routing, outboxes |
 //! | [`node`] | sessions, mailboxes, running handlers |
+//! | [`mesh`] | stateless services, called by name |
 //! | [`handler`] | what applications write: routes, extractors, layers |
 //! | [`actor`] | one mailbox, one `&mut self` at a time |
 //! | [`session`], [`cluster`] | handles for handlers |
@@ -24,6 +25,7 @@ pub mod handler;
 #[cfg(feature = "http")]
 pub mod http;
 mod link;
+pub mod mesh;
 pub mod node;
 mod peer;
 pub mod session;
@@ -36,6 +38,7 @@ pub use fault::Fault;
 pub use gate::{Admission, Arrival, Dispatch, Duplicate, Gate, Refusal};
 #[cfg(feature = "http")]
 pub use http::Http;
+pub use mesh::Mesh;
 pub use node::{Node, Order};
 pub use session::Session;
 pub use stat::Snapshot;

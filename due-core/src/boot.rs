@@ -35,7 +35,7 @@ settings! {
         /// The id of this process in the registry, unique there: up to 128 printable characters without `/`.
         /// A part with an id of its own keeps that. Made up at start if not given.
         id "id": String = Form::Id, r#""game-1""#;
-        /// Which parts this process runs: kinds (`gate`, `node`) or names of parts. All of them if not given.
+        /// Which parts this process runs: kinds (`gate`, `node`, `mesh`) or names of parts. All of them if not given.
         roles "roles": Vec<String> = Form::Words, r#"["gate", "node"]"#;
         /// Who is alive.
         registry "registry": Address = Form::Url, r#""memory://""#;
@@ -63,6 +63,8 @@ settings! {
         pub gate: BTreeMap<String, GateSettings>,
         /// Nodes by name.
         pub node: BTreeMap<String, NodeSettings>,
+        /// Meshes by name.
+        pub mesh: BTreeMap<String, MeshSettings>,
     }
 }
 
@@ -88,6 +90,18 @@ settings! {
         /// How long a request may take where its route says nothing.
         #[serde(deserialize_with = "span")]
         deadline "deadline": Duration = Form::Span, r#""30s""#;
+    } and {}
+}
+
+settings! {
+    /// How one mesh runs, by its name.
+    MeshSettings: MESH {
+        /// Its id in the registry, instead of the one of the process.
+        id "id": String = Form::Id, r#""mesh-1""#;
+        /// Where its services listen, by scheme, instead of the addresses that the program names.
+        listen "listen": Vec<Address> = Form::Urls, r#"["grpc://0.0.0.0:7100?insecure=on&advertise=mesh-1.internal"]"#;
+        /// Its share of the calls beside others of its name; 0 takes none.
+        weight "weight": u32 = Form::Count, "1";
     } and {}
 }
 

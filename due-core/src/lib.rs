@@ -11,6 +11,7 @@
 //! | [`locate`] | who is bound where, fenced by epochs |
 //! | [`bus`] | who should hear |
 //! | [`config`] | live settings |
+//! | [`mesh`] | stateless services, called by name |
 //! | [`boot`] | what a program is told once at start |
 //! | [`lock`], [`cache`] | shared state of programs |
 //! | [`codec`] | message bodies |
@@ -29,6 +30,7 @@ pub mod error;
 pub mod id;
 pub mod locate;
 pub mod lock;
+pub mod mesh;
 pub mod net;
 pub mod registry;
 pub mod route;

@@ -63,7 +63,7 @@ mod constants;
 pub use constants::{Call, Notify, Push, Topic};
 #[cfg(feature = "http")]
 pub use due_cluster::http;
-pub use due_cluster::{actor, app, cluster, fault, gate, handler, node, session, stat};
+pub use due_cluster::{actor, app, cluster, fault, gate, handler, mesh, node, session, stat};
 #[cfg(feature = "codec-json")]
 pub use due_codec::Json;
 #[cfg(feature = "codec-msgpack")]
@@ -107,8 +107,8 @@ pub mod prelude {
     pub use due_cluster::Http;
     pub use due_cluster::actor::{Actor, Addr, Cx, OnPanic, TimerId};
     pub use due_cluster::{
-        Admission, App, Arrival, Cluster, Dispatch, Fault, Gate, Node, Order, Refusal, Running, Sent, Session, Shards,
-        To,
+        Admission, App, Arrival, Cluster, Dispatch, Fault, Gate, Mesh, Node, Order, Refusal, Running, Sent, Session,
+        Shards, To,
         handler::{
             Deadline, Event, Extract, FromRef, Later, Msg, Next, OwnedRequest, Reply, Request, Response, Routes, Seq,
             State, blocking, from_fn, guard,

@@ -8,8 +8,15 @@
 //! | `backpressure`, `blocking`, `load` | nobody waits for the slow, and nothing that was sent is lost |
 //! | `faults` | the faults of the Go framework of the same name, one test each |
 //! | `kcp` | the same over UDP, and datagrams from anywhere |
+//! | `carried` | a gate and a node apart, over every transport: what a client sees is the same |
+//! | `mesh` | services of tonic and tarpc in applications, called by name from others |
 //! | `interop`, `browser` | unmodified Go clients, and the chat page in a real browser |
 //! | `allocations`, `idle_memory`, `fuzz_targets` | what a message and a connection cost; every parser on generated input |
 //!
 //! `DUE_LOAD=1000000` plays the whole flood of `load`, `DUE_CHURN=19200` the whole churn of `faults` and `kcp`. The small
 //! application and the clients of raw bytes are in `tests/wire`; programs of the workspace are run by `tests/program`.
+
+/// The program of the paper on meshes compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/meshes.md")]
+mod meshes {}

@@ -36,7 +36,7 @@ impl App {
         self.gates.iter().flat_map(|g| g.listen.iter().cloned()).collect()
     }
 
-    /// Leaves one part, in memory and on the caller's runtime. The first listener of a gate is `memory://` and its id,
+    /// Leaves one part, a gate or a node, in memory and on the caller's runtime. The first listener of a gate is `memory://` and its id,
     /// with the settings and the dialect it had; the others get a number behind that.
     pub fn alone(mut self, part: Alone) -> Result<Self> {
         let missing = || Error::config(format!("the application has no part for `{}`", part.id));
@@ -54,6 +54,7 @@ impl App {
         }
         #[cfg(feature = "http")]
         self.https.clear();
+        self.meshes.clear();
         (self.drivers, self.urls, self.shards, self.shared) = (part.drivers, Urls::default(), Shards::Inline, false);
         Ok(self)
     }

@@ -5,7 +5,7 @@ use std::fmt;
 use due_core::{Drivers, Result};
 
 use super::{Running, Shards, start};
-use crate::{gate::Gate, node::Node};
+use crate::{gate::Gate, mesh::Mesh, node::Node};
 
 /// Something an application is made of.
 pub trait Part {
@@ -23,6 +23,7 @@ pub struct App {
     pub(crate) shared: bool,
     pub(crate) gates: Vec<Gate>,
     pub(crate) nodes: Vec<Node>,
+    pub(crate) meshes: Vec<Mesh>,
     #[cfg(feature = "http")]
     pub(crate) https: Vec<crate::http::Http>,
     pub(crate) urls: Urls,
@@ -81,6 +82,7 @@ impl App {
             shared: false,
             gates: Vec::new(),
             nodes: Vec::new(),
+            meshes: Vec::new(),
             #[cfg(feature = "http")]
             https: Vec::new(),
             urls: Urls::default(),
@@ -157,6 +159,12 @@ impl Part for Gate {
 impl Part for Node {
     fn add_to(self, app: &mut App) {
         app.nodes.push(self);
+    }
+}
+
+impl Part for Mesh {
+    fn add_to(self, app: &mut App) {
+        app.meshes.push(self);
     }
 }
 

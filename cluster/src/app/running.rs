@@ -4,6 +4,7 @@ use std::{fmt, sync::Arc, sync::atomic::Ordering, time::Duration};
 
 use due_core::{
     Error, Kind, Owner, Result, Url,
+    mesh::Served,
     registry::{Registration, State},
     transport::Listening,
 };
@@ -45,6 +46,8 @@ pub struct Running {
     pub(crate) stopping: Vec<Stopping>,
     pub(crate) tasks: Tasks,
     pub(crate) listening: Vec<Listening>,
+    /// What meshes serve, with the mesh's name.
+    pub(crate) services: Vec<(String, Box<dyn Served>)>,
     #[expect(dead_code, reason = "held for its drop, which ends the thread")]
     pub(crate) watchdog: Option<Watchdog>,
 }
@@ -89,8 +92,8 @@ impl Running {
         all
     }
 
-    /// Stops: no new users, nodes' hooks, clients told and closed after what is queued for them, actors stopped, then
-    /// deregistered. What is left at the deadline is cut, and the error says what that was.
+    /// Stops: no new users, nodes' hooks, clients told and closed after what is queued for them, calls of meshes ended,
+    /// actors stopped, then deregistered. What is left at the deadline is cut, and the error says what that was.
     pub async fn stop(self, deadline: Duration) -> Result<()> {
         let drained = self.drain(deadline).await;
         match drained.left.is_empty() {
@@ -143,6 +146,7 @@ impl Running {
         if busy > 0 {
             left.push(format!("{busy} sessions of other gates with handlers that have not ended"));
         }
+        left.extend(self.close_services(hung, until).await);
         for callee in &self.cluster.0.callees {
             left.extend(callee.node.actors.drain(until).await);
             drained.released += callee.node.own.release_users().await;
@@ -192,6 +196,7 @@ impl Running {
         self.registrations.drain(..).for_each(Registration::abandon);
         self.tasks = Tasks::default();
         self.listening.clear();
+        self.services.clear();
         self.shards.iter().for_each(RunningShard::kill);
         for shard in &mut self.shards {
             shard.ended().await;
@@ -212,6 +217,15 @@ impl Running {
         }
         tokio::time::sleep_until(until.min(hung + SEEN)).await;
         self.wait_for(until, |shard| shard.sessions(has_work)).await
+    }
+
+    /// Callers get time to see that this process takes no calls, then those that run are waited for; what is left.
+    async fn close_services(&mut self, hung: Instant, until: Instant) -> Vec<String> {
+        let services = std::mem::take(&mut self.services);
+        if !services.is_empty() {
+            tokio::time::sleep_until(until.min(hung + SEEN)).await;
+        }
+        crate::mesh::close(services, until).await
     }
 
     /// Waits until the shards count nothing any more; what they count at the end of the time.

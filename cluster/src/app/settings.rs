@@ -2,12 +2,13 @@
 
 use due_core::{
     Error, Result,
-    boot::{Address, Args, GateSettings, NodeSettings, Settings, ShardCount},
+    boot::{Address, Args, GateSettings, MeshSettings, NodeSettings, Settings, ShardCount},
 };
 
 use super::{App, Shards};
 use crate::{
     gate::{Dispatch, Gate},
+    mesh::Mesh,
     node::Node,
 };
 
@@ -29,11 +30,13 @@ impl App {
     }
 
     fn take(&mut self, settings: Settings) -> Result<()> {
-        self.known(settings.roles.iter().flatten().chain(settings.gate.keys()).chain(settings.node.keys()))?;
+        let parts = settings.gate.keys().chain(settings.node.keys()).chain(settings.mesh.keys());
+        self.known(settings.roles.iter().flatten().chain(parts))?;
         if let Some(roles) = &settings.roles {
             self.gates.retain(|g| runs(roles, "gate", &g.name));
             self.nodes.retain(|n| runs(roles, "node", &n.name));
-            if self.gates.is_empty() && self.nodes.is_empty() {
+            self.meshes.retain(|m| runs(roles, "mesh", &m.name));
+            if self.gates.is_empty() && self.nodes.is_empty() && self.meshes.is_empty() {
                 return Err(Error::config("`roles` leaves nothing to run: name a part of this program, or a kind"));
             }
         }
@@ -65,17 +68,22 @@ impl App {
             let own = settings.node.get(&node.name).cloned().unwrap_or_default();
             set_node(node, own, settings.id.as_ref());
         }
+        for mesh in &mut self.meshes {
+            let own = settings.mesh.get(&mesh.name).cloned().unwrap_or_default();
+            set_mesh(mesh, own, settings.id.as_ref())?;
+        }
         Ok(())
     }
 
     /// Refuses names that are neither a kind nor a part of this program.
     fn known<'a>(&self, names: impl Iterator<Item = &'a String>) -> Result<()> {
-        let parts: Vec<&str> = self.gates.iter().map(|g| &*g.name).chain(self.nodes.iter().map(|n| &*n.name)).collect();
+        let served = self.nodes.iter().map(|n| &*n.name).chain(self.meshes.iter().map(|m| &*m.name));
+        let parts: Vec<&str> = self.gates.iter().map(|g| &*g.name).chain(served).collect();
         for name in names {
-            if !["gate", "node"].contains(&name.as_str()) && !parts.contains(&name.as_str()) {
+            if !["gate", "node", "mesh"].contains(&name.as_str()) && !parts.contains(&name.as_str()) {
                 let parts = parts.join(", ");
                 return Err(Error::config(format!(
-                    "this program has no part `{name}`: it has {parts}; kinds are gate, node"
+                    "this program has no part `{name}`: it has {parts}; kinds are gate, node, mesh"
                 )));
             }
         }
@@ -111,6 +119,12 @@ fn set_node(node: &mut Node, own: NodeSettings, process: Option<&String>) {
     node.id = own.id.or(node.id.take()).or_else(|| process.cloned());
     node.weight = own.weight.unwrap_or(node.weight);
     node.deadline = own.deadline.unwrap_or(node.deadline);
+}
+
+fn set_mesh(mesh: &mut Mesh, own: MeshSettings, process: Option<&String>) -> Result<()> {
+    mesh.id = own.id.or(mesh.id.take()).or_else(|| process.cloned());
+    mesh.weight = own.weight.unwrap_or(mesh.weight);
+    own.listen.into_iter().flatten().try_for_each(|url| mesh.move_to(url.as_str()))
 }
 
 #[cfg(test)]

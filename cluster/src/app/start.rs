@@ -39,6 +39,7 @@ use crate::{
         NodeTable, Opened, TableRoute,
         end::{Asked, Side},
     },
+    mesh::Mesh,
     node::{Node, Order, bound::Bindings, call::Callee, heal::Warden, part::NodeShared, shard::NodeShard},
     peer::Peers,
     session::{Made, NodeSelf, Session},
@@ -63,7 +64,8 @@ pub(crate) async fn start(mut app: App) -> Result<Running> {
     let layout = Layout::new(app.shards, roles, app.shared, serial);
     let shared = layout.gates == layout.nodes && !layout.gates.is_empty();
     let seats: Vec<Seat> = (0..layout.count).map(Seat::new).collect();
-    let (registry, transport, backends) = open(&app).await?;
+    let (transport, backends) = open(&app).await?;
+    let registry = backends.registry.clone();
 
     let nodes: Vec<Arc<NodeShared>> = std::mem::take(&mut app.nodes)
         .into_iter()
@@ -103,6 +105,7 @@ pub(crate) async fn start(mut app: App) -> Result<Running> {
         stopping: Vec::new(),
         tasks: Tasks(following),
         listening: Vec::new(),
+        services: Vec::new(),
         watchdog,
     };
     let inboxes = |numbers: &[u16]| -> Vec<(u16, Arc<Inbox>)> {
@@ -139,6 +142,7 @@ pub(crate) async fn start(mut app: App) -> Result<Running> {
         running.tasks.0.push(tokio::spawn(warden.run()));
     }
     start_topics(&mut running, &nodes, inboxes(&layout.nodes)).await?;
+    start_meshes(&mut running, std::mem::take(&mut app.meshes)).await?;
     #[cfg(feature = "http")]
     for http in std::mem::take(&mut app.https) {
         let (name, url, task) = http.start(running.cluster.clone()).await?;
@@ -148,18 +152,19 @@ pub(crate) async fn start(mut app: App) -> Result<Running> {
     Ok(running)
 }
 
-async fn open(app: &App) -> Result<(Arc<dyn Registry>, Arc<dyn Transport>, Backends)> {
+async fn open(app: &App) -> Result<(Arc<dyn Transport>, Backends)> {
     let (drivers, urls) = (&app.drivers, &app.urls);
     let registry = drivers.registry.open(&Url::parse(&urls.registry)?).await?;
     let transport = drivers.transport.open(&Url::parse(&urls.transport)?).await?;
     let backends = Backends {
+        registry,
         locator: drivers.locator.open(&Url::parse(&urls.locator)?).await?,
         bus: drivers.eventbus.open(&Url::parse(&urls.eventbus)?).await?,
         config: drivers.config.open(&Url::parse(&urls.config)?).await?,
         lock: drivers.lock.open(&Url::parse(&urls.lock)?).await?,
         cache: drivers.cache.open(&Url::parse(&urls.cache)?).await?,
     };
-    Ok((registry, transport, backends))
+    Ok((transport, backends))
 }
 
 fn owner(id: Option<&String>, name: &str) -> Owner {
@@ -515,6 +520,19 @@ async fn bind(
         }
         let name = gates.get(index).map_or_else(String::new, |g| g.part.name.clone());
         running.urls.push((name, bound.url));
+    }
+    Ok(())
+}
+
+async fn start_meshes(running: &mut Running, meshes: Vec<Mesh>) -> Result<()> {
+    for mesh in meshes {
+        let own = owner(mesh.id.as_ref(), &mesh.name);
+        let serving = mesh.start(own, &running.cluster).await?;
+        running.registrations.push(serving.registration);
+        for service in serving.services {
+            running.urls.push((serving.name.clone(), service.endpoint().clone()));
+            running.services.push((serving.name.clone(), service));
+        }
     }
     Ok(())
 }

@@ -21,8 +21,12 @@ pub fn reference() -> String {
     let mut text = HEAD.to_owned();
     for (section, keys) in KEYS {
         if !section.is_empty() {
-            let name = if *section == "gate.*" { "gate.lobby" } else { "node.game" };
             let kind = section.trim_end_matches(".*");
+            let name = match kind {
+                "gate" => "gate.lobby",
+                "mesh" => "mesh.dice",
+                _ => "node.game",
+            };
             let _ = write!(text, "\n# The {kind} of this name.\n# [{name}]\n");
         }
         keys.iter().for_each(|key| describe(key, &mut text));

@@ -56,8 +56,9 @@ pub struct Key {
     pub docs: &'static [&'static str],
 }
 
-/// All keys by section: `""`, `gate.*`, `node.*`, where `*` is the name of a part.
-pub const KEYS: &[(&str, &[Key])] = &[("", super::SETTINGS), ("gate.*", super::GATE), ("node.*", super::NODE)];
+/// All keys by section: `""`, `gate.*`, `node.*`, `mesh.*`, where `*` is the name of a part.
+pub const KEYS: &[(&str, &[Key])] =
+    &[("", super::SETTINGS), ("gate.*", super::GATE), ("node.*", super::NODE), ("mesh.*", super::MESH)];
 
 /// Declares a struct of optional settings and the table of its keys in one place.
 macro_rules! settings {

@@ -2,8 +2,10 @@
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
+use async_trait::async_trait;
 use due_core::{
     Result, Url,
+    mesh::{self, Served},
     registry::{Instance, Registry},
 };
 use futures_util::{Stream, stream};
@@ -14,8 +16,8 @@ use tokio::{
 use tonic::{body::Body, server::NamedService, service::Routes, transport::Server};
 use tower_service::Service;
 
-use super::counted::Counted;
-use crate::mesh::{Bound, Serving, accept};
+use super::{connection::Http2, counted::Counted};
+use crate::mesh::{Bound, Connect, Serving, accept};
 
 /// Connections that one server keeps at once; more wait to be accepted.
 const CONNECTIONS: usize = 4096;
@@ -62,7 +64,7 @@ impl Services {
     /// Serves at `grpc://host:port` without telling a registry: for who lists the endpoint on their own, or calls it by
     /// `direct://`. Runs on the caller's runtime. Errors: `Config` for an address that is busy or refused.
     pub async fn listen(self, url: &Url) -> Result<Serving> {
-        let bound = Bound::at(url).await?;
+        let bound = Bound::at(url, Http2::SCHEME).await?;
         let (stop, stopped) = watch::channel(false);
         let server = Server::builder()
             .max_concurrent_streams(STREAMS)
@@ -75,14 +77,20 @@ impl Services {
                 tracing::warn!(error = %e, "a grpc server ended");
             }
         });
-        Ok(Serving::new(endpoint, stop, task))
+        Ok(Serving::new(endpoint, stop, task).named(self.names))
     }
 
     /// Serves at `grpc://host:port` and lists `instance` (a mesh) with this endpoint and the names of the services.
     /// Errors: those of [`Self::listen`] and of [`Registry::register`], and then nothing is served.
     pub async fn serve(self, registry: &dyn Registry, url: &Url, instance: Instance) -> Result<Serving> {
-        let names = self.names.clone();
-        self.listen(url).await?.register(registry, instance, &names).await
+        self.listen(url).await?.register(registry, instance).await
+    }
+}
+
+#[async_trait]
+impl mesh::Service for Services {
+    async fn listen(self: Box<Self>, url: &Url) -> Result<Box<dyn Served>> {
+        Ok(Box::new((*self).listen(url).await?))
     }
 }
 

@@ -12,5 +12,4 @@ pub(crate) use pool::{Closed, Connect, Pool};
 pub(crate) use serve::{Bound, accept};
 pub(crate) use target::addresses;
 
-/// The label under which an instance lists the services it serves, apart by commas.
-pub const SERVICES: &str = "services";
+pub use due_core::mesh::SERVICES;

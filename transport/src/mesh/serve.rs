@@ -2,8 +2,10 @@
 
 use std::{net::SocketAddr, time::Duration};
 
+use async_trait::async_trait;
 use due_core::{
     Error, Kind, Result, Url,
+    mesh::Served,
     registry::{Instance, InstanceKind, Registration, Registry},
 };
 use serde::Deserialize;
@@ -28,6 +30,7 @@ struct Keys {
 #[must_use = "dropping it ends the serving"]
 pub struct Serving {
     endpoint: Url,
+    names: Vec<String>,
     stop: watch::Sender<bool>,
     task: Option<JoinHandle<()>>,
     registration: Option<Registration>,
@@ -35,7 +38,13 @@ pub struct Serving {
 
 impl Serving {
     pub(crate) fn new(endpoint: Url, stop: watch::Sender<bool>, task: JoinHandle<()>) -> Self {
-        Self { endpoint, stop, task: Some(task), registration: None }
+        Self { endpoint, names: Vec::new(), stop, task: Some(task), registration: None }
+    }
+
+    /// Found under these names as well.
+    pub(crate) fn named(mut self, names: Vec<String>) -> Self {
+        self.names = names;
+        self
     }
 
     /// The address for others, with the real port.
@@ -48,15 +57,10 @@ impl Serving {
         self.registration.as_ref()
     }
 
-    /// Lists the server as `instance`: its endpoint is added, `services` are put under the label [`SERVICES`]. Errors: a
+    /// Lists the server as `instance`: its endpoint is added, its names are put under the label [`SERVICES`]. Errors: a
     /// `Config` error unless the instance is a mesh, and those of [`Registry::register`].
-    pub(crate) async fn register(
-        mut self,
-        registry: &dyn Registry,
-        instance: Instance,
-        services: &[String],
-    ) -> Result<Self> {
-        let instance = listing(instance, &self.endpoint, services)?;
+    pub(crate) async fn register(mut self, registry: &dyn Registry, instance: Instance) -> Result<Self> {
+        let instance = listing(instance, &self.endpoint, &self.names)?;
         self.registration = Some(registry.register(instance).await?);
         Ok(self)
     }
@@ -75,6 +79,21 @@ impl Serving {
             return Err(Error::new(Kind::Timeout, "calls still ran").context("url", &self.endpoint));
         }
         gone
+    }
+}
+
+#[async_trait]
+impl Served for Serving {
+    fn endpoint(&self) -> &Url {
+        &self.endpoint
+    }
+
+    fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    async fn close(self: Box<Self>, limit: Duration) -> Result<()> {
+        (*self).close(limit).await
     }
 }
 
@@ -107,8 +126,13 @@ pub(crate) struct Bound {
 
 impl Bound {
     /// Binds `scheme://host:port?insecure=on&advertise=host`. Errors: `Config` for a busy address, for one off loopback
-    /// without `insecure`, and for a wildcard that nothing is advertised for.
-    pub(crate) async fn at(url: &Url) -> Result<Self> {
+    /// without `insecure`, for a wildcard that nothing is advertised for, and for another scheme.
+    pub(crate) async fn at(url: &Url, scheme: &str) -> Result<Self> {
+        if url.scheme() != scheme {
+            return Err(Error::config(format!(
+                "{url}: nobody would find this service there: write {scheme}://host:port"
+            )));
+        }
         let keys: Keys = url.query()?;
         let places = addresses(url.host(), keys.insecure, url).await?;
         let listener = TcpListener::bind(&*places)

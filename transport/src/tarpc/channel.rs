@@ -80,7 +80,7 @@ struct Tcp<Req, Resp>(PhantomData<fn(Req) -> Resp>);
 
 impl<Req: Said, Resp: Heard> Connect for Tcp<Req, Resp> {
     type Conn = client::Channel<Req, Resp>;
-    const SCHEME: &'static str = "tarpc";
+    const SCHEME: &'static str = super::SCHEME;
 
     async fn connect(&self, host: &str, insecure: bool) -> Result<(Self::Conn, Closed)> {
         let slow = |_| Error::new(Kind::Unavailable, "not connected in time").context("host", host);

@@ -81,3 +81,6 @@ pub use channel::{Channel, Heard, Said, channel};
 pub use serve::{Calls, Service, service};
 pub use transport::Tarpc;
 pub use wire::MAX_MESSAGE;
+
+/// The scheme of endpoints.
+const SCHEME: &str = "tarpc";

@@ -9,8 +9,10 @@ use std::{
 };
 
 use ::tarpc::{ClientMessage, Response, server::BaseChannel};
+use async_trait::async_trait;
 use due_core::{
     Result, Url,
+    mesh::{self, Served},
     registry::{Instance, Registry},
 };
 use futures_util::{Sink, Stream};
@@ -22,7 +24,7 @@ use tokio::{
 };
 use tokio_util::codec::Framed;
 
-use super::wire::Serves;
+use super::{SCHEME, wire::Serves};
 use crate::mesh::{Bound, Serving, accept};
 
 /// Connections that one server keeps at once; more wait to be accepted.
@@ -56,7 +58,7 @@ where
     /// Serves at `tarpc://host:port` without telling a registry: for who lists the endpoint on their own, or calls it by
     /// `direct://`. Runs on the caller's runtime. Errors: `Config` for an address that is busy or refused.
     pub async fn listen(self, url: &Url) -> Result<Serving> {
-        let bound = Bound::at(url).await?;
+        let bound = Bound::at(url, SCHEME).await?;
         let (stop, stopped) = watch::channel(false);
         let task = tokio::spawn(self.run(bound.listener, stopped));
         Ok(Serving::new(bound.endpoint, stop, task))
@@ -65,7 +67,7 @@ where
     /// Serves at `tarpc://host:port` and lists `instance` (a mesh) with this endpoint. Errors: those of [`Self::listen`]
     /// and of [`Registry::register`], and then nothing is served.
     pub async fn serve(self, registry: &dyn Registry, url: &Url, instance: Instance) -> Result<Serving> {
-        self.listen(url).await?.register(registry, instance, &[]).await
+        self.listen(url).await?.register(registry, instance).await
     }
 
     /// Accepts until it is stopped, then waits for the calls that run.
@@ -89,6 +91,17 @@ where
         }
         drop(listener);
         while connections.join_next().await.is_some() {}
+    }
+}
+
+#[async_trait]
+impl<Req, Resp> mesh::Service for Service<Req, Resp>
+where
+    Req: DeserializeOwned + Send + 'static,
+    Resp: Serialize + Send + 'static,
+{
+    async fn listen(self: Box<Self>, url: &Url) -> Result<Box<dyn Served>> {
+        Ok(Box::new((*self).listen(url).await?))
     }
 }
 

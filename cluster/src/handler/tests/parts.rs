@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, OnceLock},
 };
 
-use due_core::{Incarnation, Owner, SessionId, bus, cache, config, locate, lock};
+use due_core::{Incarnation, Owner, SessionId, bus, cache, config, locate, lock, registry};
 use tokio::runtime::{Builder, Handle, Runtime};
 
 use crate::{
@@ -41,6 +41,7 @@ pub(super) fn session() -> Session {
 
 pub(super) fn cluster() -> Cluster {
     let backends = Backends {
+        registry: Arc::new(registry::memory::registry()),
         locator: Arc::new(locate::memory::Memory::default()),
         bus: Arc::new(bus::memory::Memory::default()),
         config: Arc::new(config::memory::Memory::default()),
