@@ -201,6 +201,12 @@ pub type Confirm = Pin<Box<dyn Future<Output = Result<Receipt>> + Send>>;
 pub trait Source: Send {
     /// The next thing in stream order; `None` when the bus is closed. Cancel safe. Reconnects by itself.
     async fn next(&mut self) -> Option<Raw>;
+
+    /// Do events of one publisher come in the order in which they were published, whatever their keys? Where they do not,
+    /// because keys lie in partitions, a jump in the numbers shows no loss: such a source must notice losses by itself.
+    fn in_order(&self) -> bool {
+        true
+    }
 }
 
 /// What a broker delivers.

@@ -122,7 +122,7 @@ impl<B: Broker> EventBus for Bus<B> {
         check_topic(topic)?;
         check_options(&options, self.capability())?;
         let source = self.broker.open(topic, &options).await?;
-        let alone = options.group.is_none() && options.durable.is_none();
+        let alone = options.group.is_none() && options.durable.is_none() && source.in_order();
         Ok(Subscription::new(topic.into(), source, alone.then(Sequence::default)))
     }
 
