@@ -8,5 +8,7 @@ pub fn install(drivers: &mut Drivers) {
     drivers.eventbus.add("nats", |url| async move { crate::nats::open(&url).await });
     #[cfg(feature = "redis")]
     drivers.eventbus.add("redis", |url| async move { crate::redis::open(&url).await });
+    #[cfg(feature = "rabbitmq")]
+    drivers.eventbus.add("amqp", |url| async move { crate::rabbitmq::open(&url).await });
     let _ = drivers;
 }

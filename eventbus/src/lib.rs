@@ -3,6 +3,7 @@
 //! | feature | scheme | what it is |
 //! |---|---|---|
 //! | `nats` | `nats://` | NATS, plain or with JetStream |
+//! | `rabbitmq` | `amqp://` | RabbitMQ |
 //! | `redis` | `redis://` | Redis, channels or streams |
 //!
 //! Each is a [`due_core::bus::Broker`]; [`install`] adds those that are compiled in to a [`due_core::Drivers`].
@@ -14,11 +15,15 @@
 #![warn(clippy::indexing_slicing)]
 
 mod install;
+#[cfg(any(feature = "nats", feature = "rabbitmq"))]
+mod names;
 #[cfg(feature = "nats")]
 pub mod nats;
-#[cfg(any(feature = "nats", feature = "redis"))]
-#[cfg_attr(not(feature = "nats"), allow(dead_code, reason = "nats asks who has gone"))]
+#[cfg(any(feature = "nats", feature = "rabbitmq", feature = "redis"))]
+#[cfg_attr(not(any(feature = "nats", feature = "rabbitmq")), allow(dead_code, reason = "they ask who has gone"))]
 mod queue;
+#[cfg(feature = "rabbitmq")]
+pub mod rabbitmq;
 #[cfg(feature = "redis")]
 pub mod redis;
 

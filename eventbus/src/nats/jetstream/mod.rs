@@ -2,7 +2,6 @@
 
 mod consumer;
 mod handover;
-mod names;
 mod pull;
 mod stream;
 
@@ -26,6 +25,7 @@ use self::{
     pull::Puller,
 };
 use super::{connection::Connection, settings::Settings, subject::subject};
+use crate::names;
 
 /// NATS with JetStream. See the [module](super) for what it promises.
 #[derive(Clone)]
@@ -128,8 +128,8 @@ impl Broker for JetStream {
     async fn open(&self, topic: &str, options: &Options) -> Result<Box<dyn Source>> {
         self.connection.check_up()?;
         let role = match options {
-            Options { durable: Some(name), .. } => Role::Durable(names::consumer("d", topic, name)),
-            Options { group: Some(name), .. } => Role::Group(names::consumer("g", topic, name)),
+            Options { durable: Some(name), .. } => Role::Durable(names::group("d", topic, name)),
+            Options { group: Some(name), .. } => Role::Group(names::group("g", topic, name)),
             _ => Role::Plain,
         };
         let wish = Wish { subject: subject(&self.root(), topic), role };

@@ -1,7 +1,7 @@
-//! Names of consumers: what people call a group becomes what NATS allows.
+//! Names at a broker: what people call a group becomes what every broker allows.
 
-/// The name of a consumer of `topic`: readable, at most 120 bytes, and different for different topics or names.
-pub(super) fn consumer(role: &str, topic: &str, name: &str) -> String {
+/// The name of a group of `topic`: readable, at most 120 bytes, and different for different topics or names.
+pub(crate) fn group(role: &str, topic: &str, name: &str) -> String {
     let hash = fnv([topic.as_bytes(), &[0], name.as_bytes()]);
     format!("{role}-{}-{}-{hash:032x}", plain(topic), plain(name))
 }
@@ -23,16 +23,16 @@ mod tests {
 
     #[test]
     fn names_are_allowed_short_and_different() {
-        let odd = consumer("d", "a.b:c", "my group/*>");
+        let odd = group("d", "a.b:c", "my group/*>");
         assert!(odd.starts_with("d-a_b_c-my_group___-"), "{odd}");
         assert!(odd.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b)));
-        assert_ne!(consumer("d", "a.b", "x"), consumer("d", "a_b", "x"));
-        assert_ne!(consumer("d", "a", "bc"), consumer("d", "ab", "c"));
-        assert!(consumer("d", &"t".repeat(200), &"n".repeat(500)).len() <= 120);
+        assert_ne!(group("d", "a.b", "x"), group("d", "a_b", "x"));
+        assert_ne!(group("d", "a", "bc"), group("d", "ab", "c"));
+        assert!(group("d", &"t".repeat(200), &"n".repeat(500)).len() <= 120);
     }
 
     #[test]
     fn a_name_stays_what_it_is() {
-        assert_eq!(consumer("g", "t", "n"), "g-t-n-a68d9e20de8b5822836dbc7990763f05");
+        assert_eq!(group("g", "t", "n"), "g-t-n-a68d9e20de8b5822836dbc7990763f05");
     }
 }
