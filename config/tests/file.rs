@@ -86,7 +86,7 @@ impl Faults for Moves {
 }
 
 #[tokio::test]
-async fn files_do_what_every_config_source_does() {
+async fn file_does_what_every_config_source_does() {
     let folder = Folder::new();
     let count = std::sync::atomic::AtomicU32::new(0);
     let report = config::suite(|| async {

@@ -39,7 +39,7 @@ async fn network(server: &str, query: &str, root: &'static str, forgets: bool) -
 }
 
 #[tokio::test]
-async fn core_does_what_every_bus_does() {
+async fn nats_does_what_every_bus_does() {
     let Some(server) = Server::shared(Program::Nats).await else { return };
     let make = || async { network(server.address(), "", "due.bus", true).await.bench() };
     let report = bus::suite(make).await.unwrap();
@@ -241,7 +241,7 @@ async fn a_missing_server_and_a_wrong_password_name_url_and_fix() {
 const KEPT: &str = "mode=jetstream&storage=memory&max-bytes=64MiB";
 
 #[tokio::test]
-async fn jetstream_does_what_every_bus_does() {
+async fn nats_jetstream_does_what_every_bus_does() {
     let Some(server) = Server::shared(Program::Nats).await else { return };
     let make = || async { network(server.address(), KEPT, "due.kept", false).await.bench() };
     let report = bus::suite(make).await.unwrap();

@@ -108,7 +108,7 @@ async fn network(server: &str, mode: &str, ns: &str) -> Network {
 }
 
 #[tokio::test]
-async fn channels_do_what_every_bus_does() {
+async fn redis_pubsub_does_what_every_bus_does() {
     let Some(server) = Server::shared(Program::Redis).await else { return };
     let make = || async {
         let ns = fresh();
@@ -141,7 +141,7 @@ async fn channels_do_what_every_bus_does() {
 }
 
 #[tokio::test]
-async fn streams_do_what_every_bus_does() {
+async fn redis_streams_do_what_every_bus_does() {
     let Some(server) = Server::shared(Program::Redis).await else { return };
     let make = || async { network(server.address(), "stream", &fresh()).await.bench() };
     let report = suite(make).await.unwrap();

@@ -1,7 +1,8 @@
 //! Behaviour suites for backends of due.
 //!
 //! One suite per contract: a list of cases, each a documented behaviour, gated by the capabilities that the backend
-//! declares. The memory backends pass them here; a backend author calls them on a real server.
+//! declares. The memory backends pass them here; a backend author calls them on a real server, in a test whose name says
+//! so: [`record`] makes a row of `docs/backends.md` of it.
 
 pub mod bus;
 pub mod cache;
@@ -11,6 +12,7 @@ pub mod config;
 pub mod locate;
 pub mod lock;
 pub mod network;
+pub mod record;
 pub mod registry;
 #[cfg(feature = "servers")]
 pub mod server;

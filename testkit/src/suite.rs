@@ -6,6 +6,8 @@ use due_core::{Error, Kind, Result};
 use futures_util::future::BoxFuture;
 use tokio::time;
 
+use crate::record::{Claims, record};
+
 /// What a case did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ran {
@@ -40,15 +42,22 @@ macro_rules! case {
 }
 pub(crate) use case;
 
-/// Runs the cases one after the other, each on a bench of its own.
-pub async fn run<B, F: Future<Output = B>>(cases: &[Case<B>], make: impl Fn() -> F) -> Result<Report> {
-    let mut report = Report::default();
+/// Why a case is skipped that needs a fault which nobody can play.
+pub(crate) const CANNOT: &str = "this fault cannot be played here";
+
+/// Runs the cases one after the other, each on a bench of its own, and keeps what they showed where
+/// [somebody asked](crate::record).
+pub async fn run<B: Claims, F: Future<Output = B>>(cases: &[Case<B>], make: impl Fn() -> F) -> Result<Report> {
+    let (mut report, mut claims) = (Report::default(), None);
     for case in cases {
-        match (case.run)(make().await).await.map_err(|e| e.context("case", case.name))? {
+        let bench = make().await;
+        claims.get_or_insert_with(|| bench.claims());
+        match (case.run)(bench).await.map_err(|e| e.context("case", case.name))? {
             Ran::Yes => report.passed.push(case.name),
             Ran::Skipped(why) => report.skipped.push((case.name, why)),
         }
     }
+    record(B::CONTRACT, &claims.unwrap_or_default(), &report)?;
     Ok(report)
 }
 

@@ -53,7 +53,7 @@ fn all_ran(report: &Report, least: usize) {
 }
 
 #[tokio::test]
-async fn registries_behave() {
+async fn peer_does_what_every_registry_does() {
     let report = registry::suite(|| async {
         let (net, home, guest) = pair().await;
         let _keep: &'static _ = Box::leak(Box::new((net, home.clone(), guest.clone())));
@@ -65,7 +65,7 @@ async fn registries_behave() {
 }
 
 #[tokio::test]
-async fn locators_behave() {
+async fn peer_does_what_every_locator_does() {
     let report = locators::suite(|| async {
         let (net, home, guest) = pair().await;
         let _keep: &'static _ = Box::leak(Box::new((net, home.clone(), guest.clone())));
@@ -77,7 +77,7 @@ async fn locators_behave() {
 }
 
 #[tokio::test]
-async fn buses_behave() {
+async fn peer_does_what_every_bus_does() {
     let report = buses::suite(|| async {
         let (net, home, guest) = pair().await;
         let _keep: &'static _ = Box::leak(Box::new((net, home.clone(), guest.clone())));
@@ -89,7 +89,7 @@ async fn buses_behave() {
 }
 
 #[tokio::test]
-async fn sources_of_settings_behave() {
+async fn peer_does_what_every_config_source_does() {
     let report = config::suite(|| async {
         let (net, home, guest) = pair().await;
         let _keep: &'static _ = Box::leak(Box::new((net, home.clone(), guest.clone())));

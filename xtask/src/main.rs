@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod apt;
+mod backends;
 mod command;
 mod deny;
 mod features;
@@ -37,6 +38,8 @@ enum Task {
     /// Real servers for tests by hand: installs, starts and stops them.
     #[command(subcommand)]
     Servers(servers::Order),
+    /// Writes into docs/backends.md what the suites that ran last saw of each backend.
+    Backends,
     /// Formats every file.
     Fmt,
 }
@@ -68,6 +71,7 @@ fn main() -> ExitCode {
         Task::Test(choice) => steps::take(&choice.steps()),
         Task::Setup => setup::setup(),
         Task::Servers(order) => order.obey(),
+        Task::Backends => backends::write(),
         Task::Fmt => run(cargo().args(["fmt", "--all"])),
     };
     match outcome {

@@ -3,6 +3,7 @@
 use std::{env, path::PathBuf, time::Instant};
 
 use crate::{
+    backends,
     command::{Outcome, cargo, root, run},
     deny, features,
     progress::span,
@@ -64,17 +65,19 @@ fn docs() -> Outcome {
     run(cargo().args(["doc", "--workspace", "--no-deps", "--all-features"]).env("RUSTDOCFLAGS", "-D warnings"))
 }
 
-/// The servers end with this process, however it ends.
+/// The servers end with this process, however it ends. What the suites saw on them must stand in the page of backends.
 fn test() -> Outcome {
     let everything = ["--workspace", "--all-features"];
     // Tests start programs too. Built in one go with the tests, they share every dependency with them.
     run(cargo().arg("build").args(everything).args(["--bins", "--tests"]))?;
     let servers = servers::all()?;
+    backends::forget()?;
     let mut tests = cargo();
     tests.arg("test").args(everything).arg("--no-fail-fast").env("DUE_TEST_SERVERS", "required");
     tests.env("DUE_TEST_PROGRAMS", programs());
     tests.envs(servers.iter().map(|s| (s.program().variable(), s.address())));
-    run(&mut tests)
+    run(tests.env(backends::VARIABLE, backends::folder()))?;
+    backends::check()
 }
 
 /// Where cargo puts programs.

@@ -32,7 +32,7 @@ async fn redis_does_what_every_cache_does() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_shared_server_does_what_every_locator_does() {
+async fn the_locator_works_on_a_server_that_others_use() {
     let Some(server) = Server::shared(Program::Redis).await else { return };
     let report = locate::suite(|| async {
         let url = url(server.address(), &format!("ns={}", fresh()));
@@ -44,7 +44,7 @@ async fn a_shared_server_does_what_every_locator_does() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_shared_server_does_what_every_lock_and_cache_does() {
+async fn locks_and_caches_work_on_a_server_that_others_use() {
     let Some(server) = Server::shared(Program::Redis).await else { return };
     let url = url(server.address(), &format!("ns={}", fresh()));
     let (a, b) = (locks(&url).await, locks(&url).await);

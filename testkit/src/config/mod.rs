@@ -134,7 +134,7 @@ pub async fn suite<F: Future<Output = Bench>>(make: impl Fn() -> F) -> Result<Re
 }
 
 const SOON: Duration = Duration::from_secs(12);
-const CANNOT: Ran = Ran::Skipped("this fault cannot be played here");
+const CANNOT: Ran = Ran::Skipped(suite::CANNOT);
 
 /// A folder that no other case and no earlier run has used.
 fn folder(name: &str) -> String {

@@ -124,7 +124,7 @@ pub async fn suite<F: Future<Output = Bench>>(make: impl Fn() -> F) -> Result<Re
     suite::run(CASES, make).await
 }
 
-const CANNOT: Ran = Ran::Skipped("this fault cannot be played here");
+const CANNOT: Ran = Ran::Skipped(suite::CANNOT);
 
 /// Time for anything that a healthy store does.
 const SOON: Duration = Duration::from_secs(5);

@@ -102,7 +102,7 @@ pub async fn suite<F: Future<Output = Bench>>(make: impl Fn() -> F) -> Result<Re
 
 const SOON: Duration = Duration::from_secs(8);
 const TTL: Duration = Duration::from_millis(900);
-const CANNOT: Ran = Ran::Skipped("this fault cannot be played here");
+const CANNOT: Ran = Ran::Skipped(suite::CANNOT);
 
 /// A name that no other case and no earlier run has used.
 fn name(what: &str) -> String {

@@ -8,9 +8,9 @@ use due_core::{
 };
 use tokio::time::Instant;
 
-use super::{Bench, Fault, Ran, SOON, ids, node, see, stands, within};
+use super::{Bench, Fault, Ran, SOON, ids, node, see, stands, suite, within};
 
-const CANNOT: Ran = Ran::Skipped("this fault cannot be played here");
+const CANNOT: Ran = Ran::Skipped(suite::CANNOT);
 
 /// Longest back-off and one call: time to come back after an outage.
 const HEALED: Duration = Duration::from_secs(16);

@@ -2,9 +2,9 @@
 
 use due_core::{Kind, Result, transport::Refused};
 
-use super::{Bench, Ran, SOON, Server, dialer, message, pair, refused, server, within};
+use super::{Bench, Ran, SOON, Server, dialer, message, pair, refused, server, suite, within};
 
-const CANNOT: Ran = Ran::Skipped("faults cannot be played here");
+const CANNOT: Ran = Ran::Skipped(suite::CANNOT);
 
 pub(super) async fn a_cut_holds_back_and_heals_in_order(bench: Bench) -> Result<Ran> {
     let (_server, mut near, mut far) = pair(&bench).await?;
