@@ -63,19 +63,18 @@ pub(crate) struct NodeSelf {
 impl NodeSelf {
     /// Gives up the users that are still bound here, as far as the store takes that within 2 s; how many they were. A
     /// store that does not hear it learns of the node's end from the registry.
-    pub(crate) async fn release_users(&self) -> u64 {
+    pub(crate) async fn release_users(&self) -> (u64, Option<Error>) {
         let users = || self.bindings.list(&self.owner).into_iter().filter(|b| matches!(b.subject, Subject::User(_)));
         let count = users().count() as u64;
         let unbind = async {
             for binding in users() {
                 let (session, epoch) = (binding.slot.session, binding.slot.epoch);
-                if self.locator.unbind(binding.subject, binding.place, session, epoch).await.is_err() {
-                    return;
-                }
+                self.locator.unbind(binding.subject, binding.place, session, epoch).await?;
             }
+            Ok(())
         };
-        let _ = tokio::time::timeout(Duration::from_secs(2), unbind).await;
-        count
+        let late = |_| Err(Error::new(Kind::Timeout, "the locator does not answer"));
+        (count, tokio::time::timeout(Duration::from_secs(2), unbind).await.unwrap_or_else(late).err())
     }
 }
 

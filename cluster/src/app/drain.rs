@@ -24,6 +24,8 @@ pub struct Drained {
     pub released: u64,
     /// What had not ended at the deadline, for people.
     pub left: Vec<String>,
+    /// Backends that could not be told, for people. Others find out by the registry that this life is over.
+    pub unreached: Vec<String>,
 }
 
 /// Counts the ends of a gate's sessions while it drains.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use due_core::{Drivers, Result};
+use due_core::{Drivers, Result, Url};
 
 use super::{Running, Shards, start};
 use crate::{gate::Gate, mesh::Mesh, node::Node};
@@ -45,6 +45,31 @@ pub(crate) struct Urls {
     pub(crate) lock: String,
     pub(crate) cache: String,
     pub(crate) transport: String,
+}
+
+/// The same, read.
+pub(crate) struct ParsedUrls {
+    pub(crate) registry: Url,
+    pub(crate) locator: Url,
+    pub(crate) eventbus: Url,
+    pub(crate) config: Url,
+    pub(crate) lock: Url,
+    pub(crate) cache: Url,
+    pub(crate) transport: Url,
+}
+
+impl Urls {
+    pub(crate) fn parsed(&self) -> Result<ParsedUrls> {
+        Ok(ParsedUrls {
+            registry: Url::parse(&self.registry)?,
+            locator: Url::parse(&self.locator)?,
+            eventbus: Url::parse(&self.eventbus)?,
+            config: Url::parse(&self.config)?,
+            lock: Url::parse(&self.lock)?,
+            cache: Url::parse(&self.cache)?,
+            transport: Url::parse(&self.transport)?,
+        })
+    }
 }
 
 impl Default for Urls {
@@ -135,8 +160,12 @@ impl App {
     pub async fn run(mut self) -> Result<()> {
         self.apply()?;
         let drain = self.drain;
-        let running = self.start().await?;
-        super::running::signal().await?;
+        let mut asked = std::pin::pin!(super::running::signal());
+        let running = tokio::select! {
+            started = self.start() => started?,
+            ended = &mut asked => return ended,
+        };
+        asked.await?;
         running.stop(drain).await
     }
 

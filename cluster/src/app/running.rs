@@ -26,7 +26,8 @@ use crate::{
 /// How long [`super::App::run`] gives its parts to stop.
 pub(crate) const STOP_LIMIT: Duration = Duration::from_secs(30);
 
-/// So long before the deadline connections whose requests are not answered are closed all the same.
+/// So long before the deadline nothing more is read of clients; after half of that, connections whose requests are not
+/// answered are closed all the same.
 const CUT_BEFORE: Duration = Duration::from_secs(2);
 
 /// Gates elsewhere have seen by then that a node takes no new work.
@@ -48,6 +49,7 @@ pub struct Running {
     pub(crate) listening: Vec<Listening>,
     /// What meshes serve, with the mesh's name.
     pub(crate) services: Vec<(String, Box<dyn Served>)>,
+    pub(crate) stop_limit: Duration,
     #[expect(dead_code, reason = "held for its drop, which ends the thread")]
     pub(crate) watchdog: Option<Watchdog>,
 }
@@ -92,6 +94,11 @@ impl Running {
         all
     }
 
+    /// How long a stop may take: 30 s, or what the setting `drain` says.
+    pub fn stop_limit(&self) -> Duration {
+        self.stop_limit
+    }
+
     /// Stops: no new users, nodes' hooks, clients told and closed after what is queued for them, calls of meshes ended,
     /// actors stopped, then deregistered. What is left at the deadline is cut, and the error says what that was.
     pub async fn stop(self, deadline: Duration) -> Result<()> {
@@ -103,8 +110,8 @@ impl Running {
     }
 
     /// Stops as [`Running::stop`] does and gives an account of the sessions that had to leave. More than some clients are
-    /// told one after the other, within half of the time: they come back elsewhere, and not all at once. Who is not told
-    /// yet is served on.
+    /// told one after the other, within half of the time: they come back elsewhere, and not all at once. All are served
+    /// until they leave; one that nothing came of for a second, and that has all its answers, is closed.
     pub async fn drain(mut self, deadline: Duration) -> Drained {
         let until = Instant::now() + deadline;
         for registration in &self.registrations {
@@ -125,7 +132,11 @@ impl Running {
         }
         self.everywhere(|shard| (0..shard.gates.len()).for_each(|g| shard.close_listeners(g as u8)));
         self.tell_clients(until).await;
-        if self.wait_for_clients(until - CUT_BEFORE.min(deadline / 2)).await > 0 {
+        let cut = CUT_BEFORE.min(deadline / 2);
+        if self.wait_for_clients(until - cut).await > 0 {
+            self.everywhere(|shard| (0..shard.gates.len()).for_each(|g| shard.end_clients(g as u8)));
+        }
+        if self.wait_for_clients(until - cut / 2).await > 0 {
             self.gates.iter().for_each(|gate| gate.ledger.cutting.store(true, Ordering::Relaxed));
             self.everywhere(|shard| (0..shard.gates.len()).for_each(|g| shard.close_clients(g as u8)));
         }
@@ -149,12 +160,19 @@ impl Running {
         left.extend(self.close_services(hung, until).await);
         for callee in &self.cluster.0.callees {
             left.extend(callee.node.actors.drain(until).await);
-            drained.released += callee.node.own.release_users().await;
+            let (released, failed) = callee.node.own.release_users().await;
+            drained.released += released;
+            drained.unreached.extend(failed.map(|e| format!("the locator, for users bound to a node: {e}")));
         }
         for registration in std::mem::take(&mut self.registrations) {
-            if tokio::time::timeout_at(until, registration.close()).await.is_err() {
-                left.push("a registration".to_owned());
-            }
+            let key = registration.instance().key();
+            let failed = match tokio::time::timeout_at(until, registration.close()).await {
+                Ok(closed) => closed.err(),
+                Err(_) => Some(Error::new(Kind::Timeout, "no time was left for it")),
+            };
+            drained
+                .unreached
+                .extend(failed.map(|e| format!("the registry, which lists {key} until its lease is over: {e}")));
         }
         self.shards.iter().for_each(RunningShard::stop);
         for shard in &mut self.shards {
@@ -299,18 +317,24 @@ impl fmt::Debug for Running {
     }
 }
 
-/// Waits for SIGINT or SIGTERM, as [`super::App::run`] does.
-pub async fn signal() -> Result<()> {
+/// Waits for SIGINT or SIGTERM, as [`super::App::run`] does. They are taken from the call on, also before the future is
+/// awaited: call it before telling anybody that the process is ready. Inside a tokio runtime.
+pub fn signal() -> impl Future<Output = Result<()>> {
     let failed = |e: std::io::Error| Error::new(Kind::Internal, "signals cannot be taken").because(e);
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};
-        let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
-        tokio::select! {
-            ended = tokio::signal::ctrl_c() => ended.map_err(failed),
-            _ = terminate.recv() => Ok(()),
+        let (interrupt, terminate) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
+        async move {
+            let (mut interrupt, mut terminate) = (interrupt.map_err(failed)?, terminate.map_err(failed)?);
+            tokio::select! {
+                _ = interrupt.recv() => Ok(()),
+                _ = terminate.recv() => Ok(()),
+            }
         }
     }
     #[cfg(not(unix))]
-    tokio::signal::ctrl_c().await.map_err(failed)
+    async move {
+        tokio::signal::ctrl_c().await.map_err(failed)
+    }
 }

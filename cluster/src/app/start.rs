@@ -41,7 +41,10 @@ use crate::{
     },
     mesh::Mesh,
     node::{Node, Order, bound::Bindings, call::Callee, heal::Warden, part::NodeShared, shard::NodeShard},
-    peer::Peers,
+    peer::{
+        Peers,
+        probe::{Dialing, labels},
+    },
     session::{Made, NodeSelf, Session},
     shard::{
         driver::Setup,
@@ -54,6 +57,9 @@ use crate::{
 const MAX_LIMIT_MS: u128 = 1 << 29;
 /// How long the first look at the nodes may take.
 const FIRST_VIEW: Duration = Duration::from_secs(10);
+/// How long a start waits for servers that do not answer, and the pause between two tries.
+const PATIENCE: Duration = Duration::from_secs(30);
+const AGAIN: Duration = Duration::from_millis(200);
 /// The longest pause between two looks at the clients.
 const LONGEST_SWEEP: Duration = Duration::from_secs(1);
 
@@ -80,6 +86,7 @@ pub(crate) async fn start(mut app: App) -> Result<Running> {
     let owners: Vec<Owner> = app.gates.iter().map(|g| owner(g.id.as_ref(), &g.name)).collect();
     let own = nodes.first().map(|n| &n.own.owner).or(owners.first()).cloned();
     let own = own.unwrap_or_else(|| owner(None, "process"));
+    backends.registry.probe_with(Arc::new(Dialing { own: own.clone(), transport: transport.clone() }));
     let (peers, following) = Peers::new(own, &registry, transport.clone()).await?;
     let described = app.gates.iter().zip(owners);
     let gates: Vec<Arc<GateSelf>> = described.map(|g| gate_self(g, (&backends, &peers), &layout, &seats)).collect();
@@ -106,6 +113,7 @@ pub(crate) async fn start(mut app: App) -> Result<Running> {
         tasks: Tasks(following),
         listening: Vec::new(),
         services: Vec::new(),
+        stop_limit: app.drain,
         watchdog,
     };
     let inboxes = |numbers: &[u16]| -> Vec<(u16, Arc<Inbox>)> {
@@ -153,18 +161,35 @@ pub(crate) async fn start(mut app: App) -> Result<Running> {
 }
 
 async fn open(app: &App) -> Result<(Arc<dyn Transport>, Backends)> {
-    let (drivers, urls) = (&app.drivers, &app.urls);
-    let registry = drivers.registry.open(&Url::parse(&urls.registry)?).await?;
-    let transport = drivers.transport.open(&Url::parse(&urls.transport)?).await?;
+    let drivers = &app.drivers;
+    let urls = &app.urls.parsed()?;
+    let transport = drivers.transport.open(&urls.transport).await?;
     let backends = Backends {
-        registry,
-        locator: drivers.locator.open(&Url::parse(&urls.locator)?).await?,
-        bus: drivers.eventbus.open(&Url::parse(&urls.eventbus)?).await?,
-        config: drivers.config.open(&Url::parse(&urls.config)?).await?,
-        lock: drivers.lock.open(&Url::parse(&urls.lock)?).await?,
-        cache: drivers.cache.open(&Url::parse(&urls.cache)?).await?,
+        registry: patient("registry", || drivers.registry.open(&urls.registry)).await?,
+        locator: patient("locator", || drivers.locator.open(&urls.locator)).await?,
+        bus: patient("eventbus", || drivers.eventbus.open(&urls.eventbus)).await?,
+        config: patient("config", || drivers.config.open(&urls.config)).await?,
+        lock: patient("lock", || drivers.lock.open(&urls.lock)).await?,
+        cache: patient("cache", || drivers.cache.open(&urls.cache)).await?,
     };
     Ok((transport, backends))
+}
+
+/// Tries again while a server does not answer: servers and processes that start together are ready in any order.
+async fn patient<T, F: Future<Output = Result<T>>>(what: &'static str, open: impl Fn() -> F) -> Result<T> {
+    let until = tokio::time::Instant::now() + PATIENCE;
+    let mut told = false;
+    loop {
+        match open().await {
+            Err(e) if e.retry() != due_core::Retry::Never && tokio::time::Instant::now() < until => {
+                if !std::mem::replace(&mut told, true) {
+                    tracing::warn!(what, error = ?e, "a server does not answer; trying again");
+                }
+                tokio::time::sleep(AGAIN).await;
+            }
+            end => return end,
+        }
+    }
 }
 
 fn owner(id: Option<&String>, name: &str) -> Owner {
@@ -175,6 +200,7 @@ fn owner(id: Option<&String>, name: &str) -> Owner {
 fn instance(kind: InstanceKind, owner: &Owner, name: &str) -> Instance {
     let mut instance = Instance::new(kind, owner.id.clone(), name);
     instance.incarnation = owner.incarnation;
+    instance.labels = labels();
     instance.state = State::Work;
     instance
 }
@@ -543,7 +569,8 @@ async fn start_topics(running: &mut Running, nodes: &[Arc<NodeShared>], shards: 
     for (index, node) in nodes.iter().enumerate() {
         for place in node.table.topics() {
             let Some(topic) = node.table.mount(place).map(|m| m.def().name) else { continue };
-            let subscription = running.cluster.bus().subscribe(topic, due_core::bus::Options::default()).await?;
+            let bus = running.cluster.bus();
+            let subscription = patient("eventbus", || bus.subscribe(topic, due_core::bus::Options::default())).await?;
             let task = super::topics::follow(subscription, inbox.clone(), (index as u8, place), topic);
             running.tasks.0.push(tokio::spawn(task));
         }

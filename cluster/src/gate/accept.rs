@@ -226,7 +226,18 @@ impl Shard {
                 });
             }
             if let Some(client) = self.client(g, slot) {
-                (client.ended, client.leaving) = (true, true);
+                client.leaving = true;
+            }
+        }
+    }
+
+    /// Reads no client any more: each ends when what was read of it is answered.
+    pub(crate) fn end_clients(&mut self, g: u8) {
+        let Some(gate) = self.gates.get(usize::from(g)) else { return };
+        let slots: Vec<u32> = gate.clients.iter().map(|(slot, _)| slot as u32).collect();
+        for slot in slots {
+            if let Some(client) = self.client(g, slot) {
+                client.ended = true;
             }
             if self.owes_nothing_more(g, slot) {
                 self.close_client(g, slot, Farewell::GoingAway, None);

@@ -85,6 +85,8 @@ pub(crate) struct Request {
     pub(crate) member: u16,
     /// When the gate stops waiting for the node's answer, in milliseconds of the shard.
     pub(crate) until: u32,
+    /// Which frame of its link it was; 0 on the node's own shard.
+    pub(crate) number: u64,
 }
 
 /// A binding of the session's user to a node of some name.

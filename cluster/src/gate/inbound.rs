@@ -306,7 +306,7 @@ impl Shard {
         let mut owed = way.answers;
         let mut flags = 0;
         if client.hello {
-            if seq != 0 && !note_request(client, Request { route, seq, member: way.member, until }) {
+            if seq != 0 && !note_request(client, Request { route, seq, member: way.member, until, number: 0 }) {
                 return self.refuse(g, slot, numbers, Kind::Duplicate);
             }
             owed = seq != 0;
@@ -335,6 +335,7 @@ impl Shard {
         match self.link_send(link, *head, Part::Copy(body)) {
             Ok(()) => {
                 self.note_sent(g, slot, head, way);
+                self.note_number(g, slot, link, numbers);
                 self.charge(g, slot, way.member, body.len());
             }
             Err(Refused::Full) => self.hold(g, slot, link, numbers, body),
@@ -349,6 +350,15 @@ impl Shard {
     fn forget_request(&mut self, g: u8, slot: u32, numbers: (i32, i32)) {
         if let Some(extras) = self.client(g, slot).and_then(|c| c.extras.as_mut()) {
             extras.requests.retain(|r| (r.route, r.seq) != numbers);
+        }
+    }
+
+    /// Notes which frame of the link a request was.
+    fn note_number(&mut self, g: u8, slot: u32, link: u32, numbers: (i32, i32)) {
+        let number = self.link_taken(link);
+        let requests = self.client(g, slot).and_then(|c| c.extras.as_mut()).map(|e| &mut e.requests);
+        if let Some(request) = requests.and_then(|all| all.iter_mut().rfind(|r| (r.route, r.seq) == numbers)) {
+            request.number = number;
         }
     }
 

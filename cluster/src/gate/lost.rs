@@ -6,10 +6,17 @@ use super::{client::Request, members::Up, settings::Untold, sweep::reached};
 use crate::shard::driver::Shard;
 
 impl Shard {
-    /// The link to a node is over. Each request that it had is answered once, as unavailable: it may have been handled.
-    /// Of what has no answer the client is told how much was under way. Sessions bound to the node find that at their
-    /// next stateful message.
-    pub(crate) fn node_lost(&mut self, g: u8, node: &Owner, member: Option<u16>, link: u32) {
+    /// The link to a node is over. Each request that it had is answered once: as `OwnerLost` if the node may have handled
+    /// it (`written` says of which frames that is so), else as `Unavailable`, which says that it certainly did not. Of what
+    /// has no answer the client is told how much was under way. Sessions bound to the node find that at their next
+    /// stateful message.
+    pub(crate) fn node_lost(
+        &mut self,
+        g: u8,
+        (node, member): (&Owner, Option<u16>),
+        link: u32,
+        written: &dyn Fn(u64) -> bool,
+    ) {
         let Some(gate) = self.gates.get_mut(usize::from(g)) else { return };
         let Some(member) = member else { return };
         if gate.members.get(member).is_none_or(|m| m.up != Up::Link(link)) {
@@ -21,11 +28,11 @@ impl Shard {
         let with_lane = gate.clients.iter().filter(|(_, c)| c.lanes.iter().any(|l| l.member == member));
         let slots: Vec<u32> = with_lane.map(|(slot, _)| slot as u32).collect();
         for slot in slots {
-            self.lane_lost(g, slot, member);
+            self.lane_lost(g, slot, member, written);
         }
     }
 
-    fn lane_lost(&mut self, g: u8, slot: u32, member: u16) {
+    fn lane_lost(&mut self, g: u8, slot: u32, member: u16, written: &dyn Fn(u64) -> bool) {
         let Some(client) = self.client(g, slot) else { return };
         let (owed, notifies) = client.lane_to(member).map_or((0, 0), |l| (l.unanswered, l.notifies));
         client.lanes.retain(|l| l.member != member);
@@ -36,7 +43,7 @@ impl Shard {
         }
         let hello = client.hello;
         for request in failed {
-            let kind = Kind::Unavailable;
+            let kind = if written(request.number) { Kind::OwnerLost } else { Kind::Unavailable };
             self.tell_fault(g, slot, (request.route, request.seq), (kind.code(), kind.text()));
         }
         if hello && notifies > 0 {

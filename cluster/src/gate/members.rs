@@ -27,6 +27,8 @@ pub(crate) struct Member {
     /// Is it in the registry's view? Without, it gets no new placement.
     pub(crate) listed: bool,
     pub(crate) up: Up,
+    /// Its link has lost the connection, which may come back: what is sent waits, so others get what they can.
+    pub(crate) down: bool,
     pub(crate) table: Arc<NodeTable>,
     /// Running weight of the smooth weighted round robin.
     current: i64,
@@ -35,7 +37,7 @@ pub(crate) struct Member {
 impl Member {
     /// Does who is there stay? Not with a node that hangs: it wants to stop.
     pub(crate) fn works(&self) -> bool {
-        self.up != Up::Gone && matches!(self.state, State::Work | State::Busy)
+        self.up != Up::Gone && !self.down && matches!(self.state, State::Work | State::Busy)
     }
 }
 
@@ -113,7 +115,8 @@ impl Members {
         }
         let name = self.name_number(slot.split('/').next().unwrap_or(slot));
         let (state, up, table) = (State::Work, Up::Gone, Arc::default());
-        self.list.push(Member { owner: owner.clone(), name, state, weight: 1, listed: true, up, table, current: 0 });
+        let owner = owner.clone();
+        self.list.push(Member { owner, name, state, weight: 1, listed: true, up, down: false, table, current: 0 });
         (self.list.len() - 1) as u16
     }
 
@@ -144,7 +147,8 @@ impl Members {
         let name = self.name_number(name);
         let known = self.iter().find(|(_, m)| m.owner == owner).map(|(i, _)| i);
         let member = known.unwrap_or(self.list.len() as u16);
-        let fresh = Member { owner, name, state: State::Work, weight: 1, listed: true, up, table, current: 0 };
+        let state = State::Work;
+        let fresh = Member { owner, name, state, weight: 1, listed: true, up, down: false, table, current: 0 };
         match self.list.get_mut(usize::from(member)) {
             Some(old) => *old = Member { state: old.state, weight: old.weight, listed: old.listed, ..fresh },
             None => self.list.push(fresh),
@@ -232,7 +236,8 @@ impl Members {
     /// May new work of this name go to the member? Work before busy; hang and shut never.
     fn candidates(&self, name: u16) -> impl Iterator<Item = (u16, &Member)> {
         let open = move |state| {
-            self.iter().filter(move |(_, m)| m.name == name && m.listed && m.state == state && m.up != Up::Gone)
+            let there = |m: &Member| m.listed && m.up != Up::Gone && !m.down;
+            self.iter().filter(move |(_, m)| m.name == name && m.state == state && there(m))
         };
         let busy = open(State::Work).next().is_none();
         open(if busy { State::Busy } else { State::Work })
@@ -349,6 +354,16 @@ mod tests {
         assert_eq!(counts(all, Dispatch::RoundRobin, 50), [50, 0, 0]);
         all.get_mut(0).unwrap().state = State::Hang;
         assert_eq!(all.pick(0, Dispatch::Sticky, 1), None);
+    }
+
+    #[test]
+    fn a_node_whose_link_is_down_gets_nothing_new_that_others_can_take() {
+        let all = &mut members(&[1, 1]);
+        all.get_mut(0).unwrap().down = true;
+        assert!(!all.get(0).unwrap().works());
+        assert_eq!(counts(all, Dispatch::Sticky, 50), [0, 50]);
+        all.get_mut(0).unwrap().down = false;
+        assert_eq!(counts(all, Dispatch::RoundRobin, 50), [25, 25]);
     }
 
     #[test]

@@ -241,7 +241,7 @@ impl Shard {
         let owed = if client.hello { seq != 0 } else { way.answers };
         if client.hello && owed {
             let until = now.wrapping_add(way.limit + LATE);
-            note_request(client, Request { route, seq, member: way.member, until });
+            note_request(client, Request { route, seq, member: way.member, until, number: 0 });
         }
         match client.lane_to(way.member) {
             Some(lane) if owed => lane.owe(way.limit, now),

@@ -23,10 +23,15 @@ enum Finding {
     Starved,
     /// A node did not answer in time, nor did it say so.
     Unanswered,
+    /// The gate goes away, and nothing of the client is under way.
+    Idle,
 }
 
 /// How long a lane may be without credit.
 const DRY_LIMIT: Duration = Duration::from_secs(10);
+
+/// Nothing came of a client for so long while the gate goes away: a hello client has read that it is to leave by then.
+const QUIET: Duration = Duration::from_secs(1);
 
 impl Shard {
     pub(crate) fn sweep_clients(&mut self) {
@@ -96,6 +101,7 @@ impl Shard {
                 Stage::Open if not_logged_in(client, now, set.authorize) => Finding::NotLoggedIn,
                 Stage::Open if dry => Finding::Starved,
                 Stage::Open if is_unanswered(client, now) => Finding::Unanswered,
+                Stage::Open if client.leaving && is_idle(client) && over(now, *seen, QUIET) => Finding::Idle,
                 Stage::Open => continue,
             };
             found.push((slot as u32, finding));
@@ -110,7 +116,7 @@ impl Shard {
             Finding::Slow => gate.counters.slow += 1,
             Finding::HalfOpen | Finding::HalfFrame => gate.counters.malformed += 1,
             Finding::Broken => gate.counters.broken += 1,
-            Finding::NotLoggedIn | Finding::Starved | Finding::Unanswered => {}
+            Finding::NotLoggedIn | Finding::Starved | Finding::Unanswered | Finding::Idle => {}
         }
         match finding {
             // Nobody reads there: a goodbye would only wait.
@@ -120,6 +126,7 @@ impl Shard {
             Finding::NotLoggedIn => self.kick_client(g, slot, Code::UNAUTHORIZED),
             Finding::Starved => self.starved(g, slot),
             Finding::Unanswered => self.unanswered(g, slot),
+            Finding::Idle => self.close_client(g, slot, Farewell::GoingAway, None),
         }
     }
 
@@ -152,6 +159,10 @@ fn is_unanswered(client: &Client, now: u32) -> bool {
     let request =
         client.hello && client.extras.as_ref().is_some_and(|e| e.requests.iter().any(|r| reached(now, r.until)));
     request || client.lanes.iter().any(|l| l.unanswered > 0 && reached(now, l.until))
+}
+
+fn is_idle(client: &Client) -> bool {
+    client.waiting() == 0 && !client.binding && client.lanes.iter().all(|l| l.unanswered == 0)
 }
 
 fn is_starving(lane: &Lane, now: u32) -> bool {

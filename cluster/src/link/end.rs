@@ -7,18 +7,20 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     task::{Poll, Waker},
+    time::Duration,
 };
 
 use due_core::{
-    Error, Kind, Result,
+    Error, Kind, Result, Retry,
     id::Owner,
-    transport::{Batch, FrameKind, Head, Link, Part, Refused},
+    transport::{Batch, FrameKind, Head, Link, LinkState, Part, Refused},
 };
 use slab::Slab;
 use tokio::{sync::oneshot, task::AbortHandle};
 
 use super::{GateOrder, decode_fault, encode_fault};
 use crate::{
+    gate::members::Up,
     node::shard::Peer,
     shard::{
         driver::{Shard, free_of_budget},
@@ -82,6 +84,8 @@ pub(crate) const FLAG_FAULT: u8 = 1;
 const MAX_ORDERS: usize = 16 * 1024;
 /// Bytes of newest pushes that wait for room on one link, each with 64 more for its head.
 const MAX_LATEST: usize = 4 * 1024 * 1024;
+/// How long a lost connection may take to come back when the registry does not list the node.
+const UNLISTED: Duration = Duration::from_secs(1);
 /// Frames taken from a link in one turn.
 const FRAMES_A_TURN: usize = 4096;
 
@@ -146,6 +150,11 @@ impl Shard {
             self.dirty_links.push(link);
         }
         sent
+    }
+
+    /// How many frames the link has taken: the number of the last one.
+    pub(crate) fn link_taken(&self, link: u32) -> u64 {
+        self.links.get(link as usize).map_or(0, |end| end.link.taken())
     }
 
     /// Asks the other side; `waiting` gets the answer, or learns that the link is over.
@@ -219,7 +228,10 @@ impl Shard {
         let mut batch = std::mem::take(&mut self.batch);
         let (waker, side) = (end.waker.clone(), end.side.clone());
         match free_of_budget(&waker, |cx| end.link.poll_recv(cx, &mut batch, FRAMES_A_TURN)) {
-            Poll::Pending => self.link_room(link),
+            Poll::Pending => {
+                self.note_connection(link);
+                self.link_room(link);
+            }
             Poll::Ready(Ok(n)) if n > 0 => {
                 end.mark.wake();
                 self.link_frames(link, &side, &batch);
@@ -249,6 +261,32 @@ impl Shard {
                 Side::Asker { part: Asked::Gate(g), .. } => self.frame_to_gate(*g, None, Some(link), head, body),
             }
         }
+    }
+
+    /// A gate's node whose link lost its connection, or has it again.
+    fn note_connection(&mut self, link: u32) {
+        let Some(end) = self.links.get(link as usize) else { return };
+        let (down, side) = (matches!(end.link.state(), LinkState::Down(_)), &end.side);
+        if let Side::Gate { gate, member: Some(member), .. } = side
+            && let Some(gate) = self.gates.get_mut(usize::from(*gate))
+            && let Some(member) = gate.members.get_mut(*member).filter(|m| m.up == Up::Link(link))
+        {
+            member.down = down;
+        }
+    }
+
+    /// Ends links that have been without a connection for a while to nodes that the registry does not list any more:
+    /// those nodes are gone, and who waits for them is told.
+    pub(crate) fn sweep_links(&mut self) {
+        let gone = |end: &LinkEnd| {
+            let LinkState::Down(since) = end.link.state() else { return false };
+            let Side::Gate { gate, member: Some(member), .. } = end.side else { return false };
+            let gate = self.gates.get(usize::from(gate));
+            let listed = gate.and_then(|gate| gate.members.get(member)).is_none_or(|m| m.listed);
+            !listed && since.elapsed() >= UNLISTED
+        };
+        let all: Vec<u32> = self.links.iter().filter(|(_, end)| gone(end)).map(|(link, _)| link as u32).collect();
+        all.into_iter().for_each(|link| self.link_over(link));
     }
 
     /// Wakes the clients that waited for room on the link.
@@ -310,10 +348,12 @@ impl Shard {
     pub(crate) fn link_over(&mut self, link: u32) {
         let Some(end) = self.links.try_remove(link as usize) else { return };
         for (_, (_, waiting)) in end.orders {
-            fail(Some(waiting), Kind::Unavailable.into());
+            let lost = Error::new(Kind::Unavailable, "the link ended before the answer");
+            fail(Some(waiting), lost.retry_as(Retry::Unknown));
         }
+        let written = |number| end.link.is_written(number);
         match end.side {
-            Side::Gate { gate, node, member, .. } => self.node_lost(gate, &node, member, link),
+            Side::Gate { gate, node, member, .. } => self.node_lost(gate, (&node, member), link, &written),
             Side::Node { node, .. } => self.gate_lost(node, link),
             Side::Asker { .. } => {}
         }

@@ -141,14 +141,20 @@ impl Peers {
     /// Asks one node after the other until one can be reached; a node that took the order is the last.
     async fn ask_one(&self, mut nodes: Vec<Instance>, order: Order, until: Instant) -> Result<Vec<u8>> {
         let mut last = Error::new(Kind::Unavailable, "no node of this route takes work");
+        let mut waiting = None;
         for _ in 0..TRIES {
             let Some(member) = pick(&mut nodes, rand::random()) else { break };
             match self.link(&member).await {
+                // What is sent there now waits for the connection: others first.
+                Ok(link) if link.is_down() => waiting = Some(link),
                 Ok(link) => return link.ask(order, until).await,
                 Err(e) => last = e,
             }
         }
-        Err(last)
+        match waiting {
+            Some(link) => link.ask(order, until).await,
+            None => Err(last),
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{Context, Poll},
     time::Duration,
@@ -15,7 +15,7 @@ use std::{
 use due_core::{
     Error, Kind, Result,
     error::Retry,
-    transport::{Batch, FrameKind, Head, Link, Part, Refused},
+    transport::{Batch, FrameKind, Head, Link, LinkState, Part, Refused},
 };
 use tokio::{
     runtime::Handle,
@@ -39,6 +39,7 @@ pub(crate) struct PeerLink {
     asks: mpsc::UnboundedSender<Ask>,
     room: Arc<Semaphore>,
     last: AtomicU64,
+    down: Arc<AtomicBool>,
 }
 
 enum Ask {
@@ -51,8 +52,14 @@ type Waiting = oneshot::Sender<Result<Vec<u8>>>;
 impl PeerLink {
     pub(crate) fn start(link: Box<dyn Link>, service: &Handle) -> Arc<Self> {
         let (asks, asked) = mpsc::unbounded_channel();
-        service.spawn(Driver::new(link, asked).run());
-        Arc::new(Self { asks, room: Arc::new(Semaphore::new(MOST)), last: AtomicU64::new(0) })
+        let down = Arc::<AtomicBool>::default();
+        service.spawn(Driver::new(link, asked, down.clone()).run());
+        Arc::new(Self { asks, room: Arc::new(Semaphore::new(MOST)), last: AtomicU64::new(0), down })
+    }
+
+    /// Has it lost its connection? It may come back; what is sent meanwhile waits.
+    pub(crate) fn is_down(&self) -> bool {
+        self.down.load(Ordering::Acquire)
     }
 
     pub(crate) fn is_over(&self) -> bool {
@@ -123,12 +130,13 @@ struct Driver {
     held: Option<Ask>,
     batch: Batch,
     idle: Pin<Box<Sleep>>,
+    down: Arc<AtomicBool>,
 }
 
 impl Driver {
-    fn new(link: Box<dyn Link>, asked: mpsc::UnboundedReceiver<Ask>) -> Self {
+    fn new(link: Box<dyn Link>, asked: mpsc::UnboundedReceiver<Ask>, down: Arc<AtomicBool>) -> Self {
         let idle = Box::pin(tokio::time::sleep(IDLE));
-        Self { link, asked, waiting: HashMap::new(), held: None, batch: Batch::default(), idle }
+        Self { link, asked, waiting: HashMap::new(), held: None, batch: Batch::default(), idle, down }
     }
 
     async fn run(mut self) {
@@ -142,6 +150,7 @@ impl Driver {
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let over = self.read(cx).is_ready() || self.write(cx).is_ready();
+        self.down.store(matches!(self.link.state(), LinkState::Down(_)), Ordering::Release);
         if over || matches!(self.link.poll_flush(cx), Poll::Ready(Err(_))) {
             return Poll::Ready(());
         }

@@ -6,6 +6,7 @@
 mod calls;
 mod letter;
 pub(crate) mod link;
+pub(crate) mod probe;
 mod roster;
 
 use std::{
@@ -102,7 +103,18 @@ impl Peers {
         match seen {
             Seen::Listed(_) | Seen::Unsure => false,
             Seen::Replaced | Seen::Never => true,
-            Seen::Dropped(last) => self.link(&last).await.is_err(),
+            Seen::Dropped(last) => !self.answers(&last, owner).await,
+        }
+    }
+
+    /// Is there a link to it that works, or can one be made?
+    async fn answers(&self, last: &Instance, owner: &Owner) -> bool {
+        let known = self.links.lock().unwrap_or_else(PoisonError::into_inner).get(owner).cloned();
+        let down = known.and_then(|slot| slot.try_lock().ok().map(|l| l.as_ref().is_some_and(|l| l.is_down())));
+        match down {
+            // It waits for its connection to come back: another one tells at once.
+            Some(true) => self.dial(last, owner).await.is_ok(),
+            _ => self.link(last).await.is_ok(),
         }
     }
 

@@ -214,6 +214,7 @@ impl Shard {
             match event {
                 TimerEvent::Sweep => {
                     self.sweep_clients();
+                    self.sweep_links();
                     self.timers.add(self.now + self.sweep, TimerEvent::Sweep);
                 }
                 TimerEvent::Deadline(node, task, number) => self.task_overdue(node, task, number),

@@ -10,6 +10,7 @@ mod flow;
 
 use std::{
     collections::HashMap,
+    io,
     sync::{Arc, Mutex},
     task::{Context, Poll},
 };
@@ -19,7 +20,7 @@ use async_trait::async_trait;
 use self::flow::{Direction, cost};
 use super::{Acceptor, Batch, Dialer, Head, Link, Listening, Part, Refused, Transport};
 use crate::{
-    error::{Error, Kind, Result},
+    error::{Error, Kind, Result, Retry},
     id::Owner,
     sync::locked,
     url::Url,
@@ -86,10 +87,10 @@ impl Transport for Memory {
 
     async fn connect(&self, url: &Url, from: Dialer, to: &Owner) -> Result<Box<dyn Link>> {
         let unavailable = |why: &'static str| Error::new(Kind::Unavailable, why).context("url", url).context("to", to);
-        let place =
-            locked(&self.hub).listening.get(&name(url)).cloned().ok_or_else(|| unavailable("nobody listens"))?;
+        let nobody = || unavailable("nobody listens").because(io::Error::from(io::ErrorKind::ConnectionRefused));
+        let place = locked(&self.hub).listening.get(&name(url)).cloned().ok_or_else(nobody)?;
         if place.owner != *to {
-            return Err(unavailable("somebody else listens").context("found", place.owner));
+            return Err(unavailable("somebody else listens").retry_as(Retry::Never).context("found", place.owner));
         }
         let (there, back) = (Direction::new(self.high), Direction::new(self.high));
         if !self.faults.admit(&from.owner.id, &to.id, &there, &back) {

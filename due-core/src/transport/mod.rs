@@ -24,8 +24,10 @@ pub trait Transport: Send + Sync + 'static {
     /// is handed to `acceptor`. A busy address is a `Config` error.
     async fn listen(&self, url: &Url, own: Owner, acceptor: Arc<dyn Acceptor>) -> Result<Listening>;
 
-    /// Connects to `to`, of whom the registry says that it listens at `url`. Errors: `Unavailable` if nobody answers or
-    /// somebody else does. Cancel safe: a link that is not returned is closed.
+    /// Connects to `to`, of whom the registry says that it listens at `url`. Errors: `Unavailable` if nobody answers, with
+    /// an [`io::Error`](std::io::Error) of the kind `ConnectionRefused` among its causes if nobody listens; `Unavailable`
+    /// with [`Retry::Never`](crate::Retry::Never) if somebody else answers: that life of `to` is over. Cancel safe: a
+    /// link that is not returned is closed.
     async fn connect(&self, url: &Url, from: Dialer, to: &Owner) -> Result<Box<dyn Link>>;
 }
 

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use due_core::{Error, Kind, Url};
+use due_core::{Error, Kind, Retry, Url};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::{
@@ -57,7 +57,7 @@ impl Dial {
                 Err(self.failed(why).because(e).into())
             }
             Err(Ended::Refused(Refusal::Elsewhere(found))) => {
-                let error = self.failed("somebody else listens").context("found", found);
+                let error = self.failed("somebody else listens").retry_as(Retry::Never).context("found", found);
                 Err(Failed { error, last: true })
             }
             Err(Ended::Refused(refusal)) => {
