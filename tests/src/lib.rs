@@ -10,6 +10,7 @@
 //! | `kcp` | the same over UDP, and datagrams from anywhere |
 //! | `carried` | a gate and a node apart, over every transport: what a client sees is the same |
 //! | `mesh` | services of tonic and tarpc in applications, called by name from others |
+//! | `fleet` | real processes on real servers: what clients see while those die, stop, and come back |
 //! | `interop`, `browser` | unmodified Go clients, and the chat page in a real browser |
 //! | `allocations`, `idle_memory`, `fuzz_targets` | what a message and a connection cost; every parser on generated input |
 //!

@@ -11,6 +11,11 @@ pub(crate) const ENTER: Call<Enter, Vec<i64>> = Call::new(2, "room.enter").autho
 pub(crate) const ROLL: Call<(), Rolled> = Call::new(3, "room.roll").stateful();
 /// Somebody in the room has rolled.
 pub(crate) const SAW: Push<Rolled> = Push::new(101, "room.saw");
+/// Cheers, for everybody on every gate to hear: by the event bus each node hears it, and each tells the clients.
+pub(crate) const CHEER: Call<String, ()> = Call::new(4, "cheer").authorized();
+/// Somebody has cheered; one comes from each node.
+pub(crate) const HEARD: Push<Cheered> = Push::new(102, "heard");
+const CHEERED: Topic<Cheered> = Topic::new(103, "cheered");
 /// Throws a die of so many sides; only for other servers.
 const THROW: Call<u32, u32> = Call::new(50, "dice.throw").internal();
 
@@ -23,12 +28,25 @@ pub(crate) struct Enter {
 pub(crate) struct Rolled {
     pub(crate) who: i64,
     pub(crate) value: u32,
+    /// The process that the room is open in.
+    pub(crate) process: u32,
+    /// Which opening of the room this is: a random number.
+    pub(crate) opening: u64,
+    /// Rolls since then.
+    pub(crate) count: u64,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Cheered {
+    pub(crate) text: String,
+    /// The process that passes it on.
     pub(crate) process: u32,
 }
 
-#[derive(Default)]
 struct Room {
     here: Vec<(i64, Session)>,
+    opening: u64,
+    count: u64,
 }
 
 impl Actor for Room {
@@ -51,7 +69,9 @@ impl Room {
 
     async fn roll(&mut self, uid: Uid, to: Cluster) -> Result<Rolled, Fault> {
         let Uid::Int(who) = uid else { return Err(Code::BAD_REQUEST.into()) };
-        let rolled = Rolled { who, value: to.call(THROW, &6).await?, process: std::process::id() };
+        let value = to.call(THROW, &6).await?;
+        self.count += 1;
+        let rolled = Rolled { who, value, process: std::process::id(), opening: self.opening, count: self.count };
         for (_, session) in self.here.iter().filter(|(other, _)| *other != who) {
             // One who has left in the meantime sees nothing any more.
             let _ = session.push(SAW, &rolled);
@@ -77,14 +97,27 @@ fn throw(Msg(sides): Msg<u32>) -> Result<u32, Fault> {
     Ok(nanos / 1000 % sides + 1)
 }
 
+async fn cheer(to: Cluster, Msg(text): Msg<String>) -> Result<(), Fault> {
+    to.publish(CHEERED, &Cheered { text, process: 0 }).await?;
+    Ok(())
+}
+
+async fn cheered(to: Cluster, Msg(said): Msg<Cheered>) -> Result<(), Fault> {
+    to.push(To::Bound, HEARD, &Cheered { process: std::process::id(), ..said }).await?;
+    Ok(())
+}
+
 /// Hosts rooms.
 pub(crate) fn node() -> Node {
     let routes = Routes::new()
         .route(LOGIN, login)
         .actor_by(ENTER, |enter: &Enter| enter.room, Room::enter)
         .actor(ROLL, Room::roll)
+        .route(CHEER, cheer)
+        .topic(CHEERED, cheered)
         .actor_on(Event::Disconnected, Room::leave);
-    Node::new("game").actors(|_: u64, _| async { Ok(Room::default()) }).routes(routes)
+    let open = |_: u64, _| async { Ok(Room { here: Vec::new(), opening: rand::random(), count: 0 }) };
+    Node::new("game").deadline(Duration::from_secs(5)).actors(open).routes(routes)
 }
 
 /// Throws dice.

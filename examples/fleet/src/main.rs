@@ -11,7 +11,8 @@
 mod game;
 
 use clap::{Parser, ValueEnum};
-use due::{Cli, prelude::*};
+use due::{Cli, app::Drained, prelude::*};
+use tracing_subscriber::EnvFilter;
 
 /// A fleet of processes from one program.
 #[derive(Parser)]
@@ -67,11 +68,22 @@ fn app(args: Args) -> App {
 
 #[tokio::main]
 async fn main() -> due::Result<()> {
-    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
-    let running = app(Args::parse()).start().await?;
+    tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter()).init();
+    let args = Args::parse();
+    let mut asked = std::pin::pin!(due::app::signal());
+    let running = tokio::select! {
+        started = app(args).start() => started?,
+        ended = &mut asked => return ended,
+    };
     say(&running);
-    due::app::signal().await?;
-    running.stop(Duration::from_secs(30)).await
+    asked.await?;
+    let limit = running.stop_limit();
+    tell(&running.drain(limit).await)
+}
+
+/// What is logged: `RUST_LOG` says it, `info` without.
+fn filter() -> EnvFilter {
+    EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"))
 }
 
 #[expect(clippy::print_stdout, reason = "whoever started the program waits for these lines")]
@@ -80,4 +92,19 @@ fn say(running: &Running) {
         println!("{part} {url}");
     }
     println!("ready");
+}
+
+/// The account of the stop; what had not ended in time is an error.
+#[expect(clippy::print_stdout, reason = "whoever started the program waits for this line")]
+fn tell(drained: &Drained) -> due::Result<()> {
+    let Drained { sessions, moved, finished, cut, dropped, released, .. } = drained;
+    println!(
+        "stopped sessions={sessions} moved={moved} finished={finished} cut={cut} dropped={dropped} released={released}"
+    );
+    drained.left.iter().for_each(|what| println!("held {what}"));
+    drained.unreached.iter().for_each(|what| println!("unreached {what}"));
+    match drained.left.is_empty() {
+        true => Ok(()),
+        false => Err(due::Error::new(due::Kind::Timeout, "stopped at the deadline, with work that had not ended")),
+    }
 }

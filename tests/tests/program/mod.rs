@@ -29,14 +29,22 @@ pub(crate) fn scratch() -> &'static Path {
 
 /// Where the binary of `package` is: in the folder `DUE_TEST_PROGRAMS`, whose programs somebody has just built, or built
 /// here in the profile of the running test.
+#[allow(dead_code, reason = "some test programs ask for features")]
 pub(crate) fn build(package: &str) -> PathBuf {
+    build_with(package, &[])
+}
+
+/// The same with features, as words for cargo. Programs of `DUE_TEST_PROGRAMS` have all of them.
+pub(crate) fn build_with(package: &str, features: &[&str]) -> PathBuf {
     if let Some(folder) = std::env::var_os("DUE_TEST_PROGRAMS") {
         let program = Path::new(&folder).join(package);
         assert!(program.is_file(), "DUE_TEST_PROGRAMS has no {}", program.display());
         return program;
     }
     let output = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--message-format=json", "-p", package, "--profile", &profile(), "--target-dir"])
+        .args(["build", "--quiet", "--message-format=json", "-p", package])
+        .args(features)
+        .args(["--profile", &profile(), "--target-dir"])
         .arg(scratch().parent().expect("the folder is inside the target folder"))
         .current_dir(workspace())
         .stderr(Stdio::inherit())
