@@ -17,6 +17,7 @@ mod folder;
 mod group;
 mod place;
 mod ports;
+mod process;
 mod program;
 mod recipe;
 mod running;
@@ -25,6 +26,7 @@ mod wire;
 pub use group::{Alive, stop};
 pub use place::home;
 pub use ports::Ports;
+pub use process::Process;
 pub use program::Program;
 pub use running::{Running, Start};
 

@@ -8,6 +8,7 @@ mod backends;
 mod command;
 mod deny;
 mod features;
+mod fleet;
 mod progress;
 mod servers;
 mod setup;
@@ -40,6 +41,8 @@ enum Task {
     Servers(servers::Order),
     /// Writes into docs/backends.md what the suites that ran last saw of each backend.
     Backends,
+    /// The fleet example as a fleet: starts etcd, NATS and redis, two gates, three nodes and a mesh; stops all on Ctrl-C.
+    Fleet,
     /// Formats every file.
     Fmt,
 }
@@ -72,6 +75,7 @@ fn main() -> ExitCode {
         Task::Setup => setup::setup(),
         Task::Servers(order) => order.obey(),
         Task::Backends => backends::write(),
+        Task::Fleet => fleet::run(),
         Task::Fmt => run(cargo().args(["fmt", "--all"])),
     };
     match outcome {

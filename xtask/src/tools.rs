@@ -27,7 +27,7 @@ const C: Tool = Tool {
     packages: &["gcc", "g++", "libc6-dev", "make", "perl"],
     present: || ["cc", "c++", "make", "perl"].iter().all(|name| answers(name, "--version")),
 };
-const PROTOC: Tool = Tool {
+pub(crate) const PROTOC: Tool = Tool {
     name: "protoc and its standard .proto files",
     purpose: "the client of etcd is built with it",
     packages: &["protobuf-compiler", "libprotobuf-dev"],
