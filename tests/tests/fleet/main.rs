@@ -3,6 +3,7 @@
 //! Bots play on under each fault and write down what they did and what came of it; `history` holds what must be true of
 //! that whatever happens; `FLEET_LOG=1` shows what the processes log. A test whose servers are not installed is skipped, and says so.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "figures, and what processes log, for whoever asks")]
 
 mod bot;
 mod game;
