@@ -39,6 +39,7 @@
 //! | `config-consul` | `consul://` config sources: the key/value store of consul |
 //! | `config-etcd` | `etcd://` config sources; needs `protoc` to build, so it is not in `full` |
 //! | `config-file` | `file://` config sources, and decoders of json, yaml, toml and xml |
+//! | `eventbus-kafka` | `kafka://` event buses; builds librdkafka, which takes a C compiler and `make`: not in `full` |
 //! | `eventbus-nats` | `nats://` event buses: NATS, plain or with JetStream |
 //! | `eventbus-rabbitmq` | `amqp://` event buses: RabbitMQ |
 //! | `eventbus-redis` | `redis://` event buses: channels or streams |
@@ -90,7 +91,12 @@ pub fn drivers() -> Drivers {
     due_network::install(&mut drivers);
     #[cfg(any(feature = "config-consul", feature = "config-etcd", feature = "config-file"))]
     due_config::install(&mut drivers);
-    #[cfg(any(feature = "eventbus-nats", feature = "eventbus-rabbitmq", feature = "eventbus-redis"))]
+    #[cfg(any(
+        feature = "eventbus-kafka",
+        feature = "eventbus-nats",
+        feature = "eventbus-rabbitmq",
+        feature = "eventbus-redis"
+    ))]
     due_eventbus::install(&mut drivers);
     #[cfg(any(feature = "cache-redis", feature = "locator-etcd", feature = "locator-redis", feature = "lock-redis"))]
     due_store::install(&mut drivers);

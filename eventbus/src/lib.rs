@@ -2,6 +2,7 @@
 //!
 //! | feature | scheme | what it is |
 //! |---|---|---|
+//! | `kafka` | `kafka://` | Kafka (compiles librdkafka, a C library) |
 //! | `nats` | `nats://` | NATS, plain or with JetStream |
 //! | `rabbitmq` | `amqp://` | RabbitMQ |
 //! | `redis` | `redis://` | Redis, channels or streams |
@@ -15,7 +16,9 @@
 #![warn(clippy::indexing_slicing)]
 
 mod install;
-#[cfg(any(feature = "nats", feature = "rabbitmq"))]
+#[cfg(feature = "kafka")]
+pub mod kafka;
+#[cfg(any(feature = "kafka", feature = "nats", feature = "rabbitmq"))]
 mod names;
 #[cfg(feature = "nats")]
 pub mod nats;
