@@ -90,7 +90,7 @@ impl Task {
         }
         drop(line);
         if next.over {
-            self.hub.remove(peer.slot());
+            self.hub.remove(peer);
         } else if next.again {
             peer.queue();
         }

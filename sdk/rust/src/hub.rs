@@ -105,9 +105,12 @@ impl Hub {
         locked(&self.0).peers.get(slot).cloned()
     }
 
-    pub(crate) fn remove(&self, slot: usize) {
+    /// Lets a client go. Its slot may be another's already: a waker of the one before queues it twice, and then the second
+    /// of its last two turns comes after its end.
+    pub(crate) fn remove(&self, peer: &Arc<Peer>) {
         let mut state = locked(&self.0);
-        let removed = state.peers.try_remove(slot);
+        let own = state.peers.get(peer.slot).is_some_and(|p| Arc::ptr_eq(p, peer));
+        let removed = if own { state.peers.try_remove(peer.slot) } else { None };
         let task = if state.released && state.peers.is_empty() { state.task.take() } else { None };
         drop(state);
         drop(removed);
@@ -138,5 +141,31 @@ impl Hub {
 fn wake(task: Option<Waker>) {
     if let Some(task) = task {
         task.wake();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::settings::Settings;
+
+    fn client(hub: &Arc<Hub>) -> Arc<Peer> {
+        let set = Settings::of("tcp://127.0.0.1:1").unwrap_or_else(|e| panic!("{e}"));
+        hub.add(Line::new(Arc::new(set), Value::Null)).unwrap_or_else(|e| panic!("{e}"))
+    }
+
+    #[test]
+    fn a_client_that_ended_twice_does_not_take_its_successor_along() {
+        let hub = Arc::new(Hub::default());
+        let first = client(&hub);
+        hub.remove(&first);
+        let second = client(&hub);
+        assert_eq!(first.slot(), second.slot());
+        hub.remove(&first);
+        assert!(hub.peer(second.slot()).is_some());
+        hub.remove(&second);
+        assert!(hub.peer(second.slot()).is_none());
     }
 }

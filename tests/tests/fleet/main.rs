@@ -9,6 +9,7 @@ mod bot;
 mod game;
 mod history;
 mod kills;
+mod login;
 mod peers;
 mod process;
 #[allow(dead_code, reason = "these processes are started in another way")]
