@@ -42,6 +42,7 @@ impl Serving {
     }
 
     /// Found under these names as well.
+    #[cfg(feature = "grpc")]
     pub(crate) fn named(mut self, names: Vec<String>) -> Self {
         self.names = names;
         self
