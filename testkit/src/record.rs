@@ -1,6 +1,6 @@
 //! What the run of a suite says of a backend, kept for the tables of `docs/backends.md`.
 //!
-//! Where the environment variable `DUE_CAPABILITIES` names a folder, every suite that ends well leaves a file there. The
+//! Where the environment variable `DUE_TEST_CAPABILITIES` names a folder, every suite that ends well leaves a file there. The
 //! name of the test that runs it says of which backend: in `redis_streams_do_what_every_bus_does` it is what stands before
 //! `_do_what_every_`; `_does_what_every_` and `_may_be_` end it too. Suites of other tests, of a backend with a planted
 //! fault say, leave nothing.
@@ -13,7 +13,7 @@ use serde_json::json;
 use crate::suite::{CANNOT, Report};
 
 /// Names the folder, as an absolute path.
-const FOLDER: &str = "DUE_CAPABILITIES";
+const FOLDER: &str = "DUE_TEST_CAPABILITIES";
 
 /// What stands behind the name of the backend in the name of a test.
 const VERBS: [&str; 3] = ["_does_what_every_", "_do_what_every_", "_may_be_"];
