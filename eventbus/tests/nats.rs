@@ -6,7 +6,10 @@ mod common;
 
 use std::{sync::Arc, time::Duration};
 
-use common::{LIMIT, Network, balanced, event, failed, has, next, publish, published, refused, says, subscribe, until};
+use common::{
+    Network, a_long_stop_loses_nothing_unseen, a_lost_answer_leaves_the_end_unknown, balanced, event, has, next,
+    publish, published, publishes_do_not_wait_in_turn, refused, says, subscribe, topics_arrive, until,
+};
 use due_core::{
     Kind, Result, Retry, Url,
     bus::{Begin, Cause, Delivery, EventBus, Options},
@@ -14,7 +17,7 @@ use due_core::{
 use due_eventbus::nats;
 use due_testkit::{
     bus,
-    server::{Direction, Program, Proxy, Server},
+    server::{Program, Proxy, Server},
 };
 use futures_util::FutureExt;
 use tokio::time;
@@ -75,11 +78,7 @@ async fn a_receipt_may_be_sent_only() {
 async fn topics_with_empty_words_arrive() {
     let Some(server) = Server::shared(Program::Nats).await else { return };
     let bus = open(server.address(), "prefix=odd").await.unwrap();
-    for topic in [".", "a..b", ".a", "a.", ":", "_"] {
-        let mut sub = subscribe(&bus, topic, Options::default()).await;
-        publish(&bus, topic, 1).await.unwrap();
-        assert_eq!(event(&mut sub).await.number, 1, "{topic}");
-    }
+    topics_arrive(&bus, &[".", "a..b", ".a", "a.", ":", "_"]).await;
 }
 
 #[tokio::test]
@@ -110,27 +109,8 @@ async fn a_server_that_dies_is_told_and_comes_back() {
 #[tokio::test]
 async fn a_server_that_stops_for_8_seconds_loses_nothing_unseen() {
     let Some(server) = Server::start(Program::Nats).await else { return };
-    let [a, b] = [open(server.address(), "timeout=1s").await.unwrap(), open(server.address(), "").await.unwrap()];
-    let mut sub = subscribe(&b, "t", Options::default()).await;
-    publish(&a, "t", 0).await.unwrap();
-    let seen = event(&mut sub).await;
-    server.pause();
-    let stopped = time::Instant::now();
-    let (mut n, mut down) = (0, false);
-    while stopped.elapsed() < Duration::from_secs(8) {
-        n += 1;
-        let result = time::timeout(Duration::from_secs(30), publish(&a, "t", n)).await.expect("a publish never ended");
-        // The first may be answered by a thread that the signal has not reached yet.
-        assert!(failed(&result) || !down, "{n}: {result:?}");
-        down |= failed(&result);
-        time::sleep(Duration::from_millis(100)).await;
-    }
-    server.resume();
-    published(&a).await;
-    published(&b).await;
-    publish(&a, "t", 1000).await.unwrap();
-    let (events, gaps) = until(&mut sub, 1000).await;
-    balanced(&seen, &events, &gaps);
+    let buses = [open(server.address(), "timeout=1s").await.unwrap(), open(server.address(), "").await.unwrap()];
+    a_long_stop_loses_nothing_unseen(&server, buses, Duration::from_millis(100)).await;
 }
 
 /// proves P13
@@ -138,15 +118,8 @@ async fn a_server_that_stops_for_8_seconds_loses_nothing_unseen() {
 async fn a_publish_without_an_answer_may_have_arrived() {
     let Some(server) = Server::start(Program::Nats).await else { return };
     let way = Proxy::to(server.address()).await;
-    let a = open(way.address(), "timeout=500ms").await.unwrap();
-    let b = open(server.address(), "").await.unwrap();
-    let mut sub = subscribe(&b, "t", Options::default()).await;
-    way.swallow(Direction::ToClient);
-    let error = publish(&a, "t", 1).await.unwrap_err();
-    assert_eq!((error.kind(), error.retry()), (Kind::Timeout, Retry::Unknown));
-    assert_eq!(event(&mut sub).await.number, 1, "it did arrive");
-    way.mend();
-    published(&a).await;
+    let buses = [open(way.address(), "timeout=500ms").await.unwrap(), open(server.address(), "").await.unwrap()];
+    a_lost_answer_leaves_the_end_unknown(&way, buses).await;
 }
 
 #[tokio::test]
@@ -155,13 +128,7 @@ async fn a_slow_network_only_takes_longer() {
     let way = Proxy::to(server.address()).await;
     way.delay(Duration::from_millis(100));
     let bus = open(way.address(), "").await.unwrap();
-    let mut sub = subscribe(&bus, "t", Options::default()).await;
-    let publishes = (0..200).map(|n| publish(&bus, "t", n));
-    let all = time::timeout(LIMIT, futures_util::future::try_join_all(publishes)).await.expect("they share echoes");
-    assert_eq!(all.unwrap().len(), 200);
-    for n in 1..=200 {
-        assert_eq!(event(&mut sub).await.number, n);
-    }
+    publishes_do_not_wait_in_turn(&bus).await;
 }
 
 #[tokio::test]

@@ -16,7 +16,8 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use common::{
-    LIMIT, Network, balanced, event, failed, has, next, number, publish, published, refused, says, subscribe, until,
+    LIMIT, Network, a_long_stop_loses_nothing_unseen, balanced, event, has, next, number, publish, published, refused,
+    says, subscribe, until,
 };
 use due_core::{
     Kind, Result, Retry, Url,
@@ -231,27 +232,8 @@ async fn a_wipe_is_told_by_streams() {
 async fn a_server_that_stops_for_8_seconds_loses_nothing_unseen() {
     for mode in ["pubsub", "stream"] {
         let Some(server) = Server::start(Program::Redis).await else { return };
-        let [a, b] = two(&server, &format!("mode={mode}&timeout=500ms")).await;
-        let mut sub = subscribe(&b, "t", Options::default()).await;
-        publish(&a, "t", 0).await.unwrap();
-        let seen = event(&mut sub).await;
-        server.pause();
-        let stopped = time::Instant::now();
-        let (mut n, mut down) = (0, false);
-        while stopped.elapsed() < Duration::from_secs(8) {
-            n += 1;
-            let result = time::timeout(LIMIT, publish(&a, "t", n)).await.expect("a publish never ended");
-            // The first may be answered before the signal has arrived.
-            assert!(failed(&result) || !down, "{n}: {result:?}");
-            down |= failed(&result);
-            time::sleep(Duration::from_millis(50)).await;
-        }
-        server.resume();
-        published(&a).await;
-        published(&b).await;
-        publish(&a, "t", 1000).await.unwrap();
-        let (events, gaps) = until(&mut sub, 1000).await;
-        balanced(&seen, &events, &gaps);
+        let buses = two(&server, &format!("mode={mode}&timeout=500ms")).await;
+        a_long_stop_loses_nothing_unseen(&server, buses, Duration::from_millis(50)).await;
     }
 }
 

@@ -11,7 +11,7 @@ use due_core::{
 };
 use due_testkit::{
     bus::{Bench, Fault, Faults},
-    server::Proxy,
+    server::{Direction, Proxy, Server},
 };
 use futures_util::future::BoxFuture;
 use tokio::time;
@@ -152,4 +152,59 @@ pub(crate) fn failed(result: &Result<Receipt>) -> bool {
         result.as_ref().map_err(|e| (e.kind(), e.retry())),
         Err((Kind::BusDown | Kind::Full, Retry::Safe) | (Kind::Timeout, Retry::Unknown))
     )
+}
+
+/// Every topic arrives on a bus where no other test uses it.
+pub(crate) async fn topics_arrive(bus: &Arc<dyn EventBus>, topics: &[&str]) {
+    for topic in topics {
+        let mut sub = subscribe(bus, topic, Options::default()).await;
+        publish(bus, topic, 1).await.unwrap();
+        assert_eq!(event(&mut sub).await.number, 1, "{topic}");
+    }
+}
+
+/// proves P13, P20: the server sleeps for 8 s while `a` publishes every so often and `b` listens.
+pub(crate) async fn a_long_stop_loses_nothing_unseen(server: &Server, [a, b]: [Arc<dyn EventBus>; 2], every: Duration) {
+    let mut sub = subscribe(&b, "t", Options::default()).await;
+    publish(&a, "t", 0).await.unwrap();
+    let seen = event(&mut sub).await;
+    server.pause();
+    let stopped = time::Instant::now();
+    let (mut n, mut down) = (0, false);
+    while stopped.elapsed() < Duration::from_secs(8) {
+        n += 1;
+        let result = time::timeout(Duration::from_secs(30), publish(&a, "t", n)).await.expect("a publish never ended");
+        // The first may be answered by a thread that the signal has not reached yet.
+        assert!(failed(&result) || !down, "{n}: {result:?}");
+        down |= failed(&result);
+        time::sleep(every).await;
+    }
+    server.resume();
+    published(&a).await;
+    published(&b).await;
+    publish(&a, "t", 1000).await.unwrap();
+    let (events, gaps) = until(&mut sub, 1000).await;
+    balanced(&seen, &events, &gaps);
+}
+
+/// proves P13: no answer comes to `a`, whose way this is; `b` hears the event.
+pub(crate) async fn a_lost_answer_leaves_the_end_unknown(way: &Proxy, [a, b]: [Arc<dyn EventBus>; 2]) {
+    let mut sub = subscribe(&b, "t", Options::default()).await;
+    way.swallow(Direction::ToClient);
+    let error = publish(&a, "t", 1).await.unwrap_err();
+    assert_eq!((error.kind(), error.retry()), (Kind::Timeout, Retry::Unknown));
+    assert_eq!(event(&mut sub).await.number, 1, "it did arrive");
+    way.mend();
+    published(&a).await;
+}
+
+/// Two hundred publishes at once over a network that takes long.
+pub(crate) async fn publishes_do_not_wait_in_turn(bus: &Arc<dyn EventBus>) {
+    let mut sub = subscribe(bus, "t", Options::default()).await;
+    let publishes = (0..200).map(|n| publish(bus, "t", n));
+    let all = time::timeout(LIMIT, futures_util::future::try_join_all(publishes)).await.expect("they wait in turn");
+    assert_eq!(all.unwrap().len(), 200);
+    for n in 1..=200 {
+        assert_eq!(event(&mut sub).await.number, n);
+    }
 }
