@@ -1,23 +1,20 @@
 //! What a connection that does nothing costs in memory.
 
 use std::{
-    io::{Read, Write},
-    net::{SocketAddr, TcpStream},
+    net::TcpStream,
     thread,
     time::{Duration, Instant},
 };
 
 use crate::{
     Fallible,
-    frame::{Frame, HEAD},
+    exchange::{echo, message},
     load::dial,
     measure::pss,
     report::Idle,
     server::Server,
 };
 
-/// Length of the body of the one message that connections exchange.
-const BODY: usize = 1024;
 /// Limit for one reply.
 const REPLY_LIMIT: Duration = Duration::from_secs(5);
 /// The memory of a server is read until so many readings in a row agree.
@@ -45,30 +42,10 @@ pub(crate) fn measure(name: &str, server: &Server, count: usize) -> Fallible<Idl
     Ok(Idle { name: name.into(), connections: count, empty, silent: each(silent), spoken: each(spoken) })
 }
 
-/// One message and its echo on a connection of its own.
-pub(crate) fn exchange(address: SocketAddr, limit: Duration) -> Fallible<()> {
-    let mut stream = dial(address)?;
-    stream.set_read_timeout(Some(limit))?;
-    echo(&mut stream, &message())
-}
-
-fn message() -> Vec<u8> {
-    let mut frame = Vec::with_capacity(HEAD + BODY);
-    Frame { header: 0, route: 1, seq: 1, body: &[7; BODY] }.put(&mut frame);
-    frame
-}
-
 fn open(server: &Server) -> Fallible<TcpStream> {
     let stream = dial(server.address)?;
     stream.set_read_timeout(Some(REPLY_LIMIT))?;
     Ok(stream)
-}
-
-fn echo(stream: &mut TcpStream, frame: &[u8]) -> Fallible<()> {
-    stream.write_all(frame)?;
-    let mut reply = vec![0; frame.len()];
-    stream.read_exact(&mut reply)?;
-    if reply == frame { Ok(()) } else { Err("a reply differs from its request".into()) }
 }
 
 /// The memory of the server once it no longer changes.

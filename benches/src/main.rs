@@ -6,6 +6,7 @@
 
 mod args;
 mod client;
+mod exchange;
 mod frame;
 mod histogram;
 mod idle;

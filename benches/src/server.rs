@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{Fallible, idle, measure::pin};
+use crate::{Fallible, exchange::exchange, measure::pin};
 
 /// How long a program may take to say `ready`.
 const START_LIMIT: Duration = Duration::from_secs(20);
@@ -130,7 +130,7 @@ impl Server {
     fn wait_answer(&self) -> Fallible<()> {
         let begin = Instant::now();
         loop {
-            match idle::exchange(self.address, BETWEEN_QUESTIONS) {
+            match exchange(self.address, BETWEEN_QUESTIONS) {
                 Err(e) if begin.elapsed() > START_LIMIT => return Err(e),
                 Err(_) => thread::sleep(BETWEEN_QUESTIONS),
                 Ok(()) => return Ok(()),
