@@ -24,7 +24,7 @@ use crate::cluster::Cluster;
 /// # struct Dice;
 /// # #[async_trait::async_trait]
 /// # impl Service for Dice {
-/// #     async fn listen(self: Box<Self>, url: &Url) -> Result<Box<dyn Served>> { unimplemented!() }
+/// #     async fn listen(self: Box<Self>, url: &Url) -> Result<Box<dyn Served>> { Err(due_core::Error::config("no dice here")) }
 /// # }
 /// # fn dice(cluster: Cluster) -> Dice { Dice }
 /// // `dice` makes a service of `due::grpc::service(..)` or `due::tarpc::service(..)`; it may keep the cluster.

@@ -157,16 +157,15 @@ impl App {
     }
 
     /// Runs until SIGINT or SIGTERM, then stops within 30 s, or what the setting `drain` says.
-    pub async fn run(mut self) -> Result<()> {
-        self.apply()?;
-        let drain = self.drain;
+    pub async fn run(self) -> Result<()> {
         let mut asked = std::pin::pin!(super::running::signal());
         let running = tokio::select! {
             started = self.start() => started?,
             ended = &mut asked => return ended,
         };
         asked.await?;
-        running.stop(drain).await
+        let limit = running.stop_limit();
+        running.stop(limit).await
     }
 
     /// Starts and returns when all listeners accept. Takes no signals: for embedding and tests. Call it inside a tokio

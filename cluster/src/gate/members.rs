@@ -35,9 +35,14 @@ pub(crate) struct Member {
 }
 
 impl Member {
+    /// Does it get at once what is sent to it?
+    fn is_connected(&self) -> bool {
+        self.up != Up::Gone && !self.down
+    }
+
     /// Does who is there stay? Not with a node that hangs: it wants to stop.
     pub(crate) fn works(&self) -> bool {
-        self.up != Up::Gone && !self.down && matches!(self.state, State::Work | State::Busy)
+        self.is_connected() && matches!(self.state, State::Work | State::Busy)
     }
 }
 
@@ -236,7 +241,7 @@ impl Members {
     /// May new work of this name go to the member? Work before busy; hang and shut never.
     fn candidates(&self, name: u16) -> impl Iterator<Item = (u16, &Member)> {
         let open = move |state| {
-            let there = |m: &Member| m.listed && m.up != Up::Gone && !m.down;
+            let there = |m: &Member| m.listed && m.is_connected();
             self.iter().filter(move |(_, m)| m.name == name && m.state == state && there(m))
         };
         let busy = open(State::Work).next().is_none();
