@@ -49,12 +49,12 @@ fn go(server: Program, file: &str, package: &str) -> Outcome {
     let goal = Goal { target: home().join("bin").join(file), recipe: recipe(server).join("go.mod") };
     goal.reach(server, |new| {
         let mut go = program("go");
-        go.args(["build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o"]).arg(new).arg(package);
+        go.args(["build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o"]).arg(new);
         if server == Program::Consul {
             // The largest of all: without optimisation it takes two thirds of the time, and it does little in tests.
             go.arg("-gcflags=all=-N -l");
         }
-        go.current_dir(recipe(server)).env("GOFLAGS", "").env("GOWORK", "off");
+        go.arg(package).current_dir(recipe(server)).env("GOFLAGS", "").env("GOWORK", "off");
         go
     })
 }
