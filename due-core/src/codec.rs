@@ -12,6 +12,10 @@ use std::{error::Error as StdError, fmt};
     label = "Json and MsgPack need serde's Serialize and Deserialize, Protobuf needs prost::Message"
 )]
 pub trait Codec<T>: Default + Copy + Send + Sync + 'static {
+    /// The bytes are the application's own, and a node sends them as they are even where it encrypts bodies
+    /// ([`crypto`](crate::crypto)). For codecs that leave bytes alone.
+    const RAW: bool = false;
+
     /// Appends the bytes of `value` to `out`. After an error `out` may hold a part of them: the caller cuts it back.
     fn encode(&self, value: &T, out: &mut Vec<u8>) -> Result<(), CodecError>;
 

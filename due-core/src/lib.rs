@@ -15,6 +15,7 @@
 //! | [`boot`] | what a program is told once at start |
 //! | [`lock`], [`cache`] | shared state of programs |
 //! | [`codec`] | message bodies |
+//! | [`crypto`] | encryption and signatures |
 //!
 //! [`route`] holds the constants that client and server share, [`error`] the one error type, [`drivers`] the map from
 //! URL schemes to backends.
@@ -25,6 +26,7 @@ pub mod cache;
 pub mod code;
 pub mod codec;
 pub mod config;
+pub mod crypto;
 pub mod drivers;
 pub mod error;
 pub mod id;
@@ -41,6 +43,7 @@ pub mod url;
 
 pub use code::Code;
 pub use codec::{Codec, CodecError};
+pub use crypto::{Encryptor, Signer};
 pub use drivers::Drivers;
 pub use error::{Error, Kind, Origin, Result, Retry};
 pub use id::{Epoch, Incarnation, InstanceId, Owner, SessionId, Uid};

@@ -39,6 +39,8 @@
 //! | `config-consul` | `consul://` config sources: the key/value store of consul |
 //! | `config-etcd` | `etcd://` config sources; needs `protoc` to build, so it is not in `full` |
 //! | `config-file` | `file://` config sources, and decoders of json, yaml, toml and xml |
+//! | `crypto-ecc` | `crypto::ecc`: HPKE and ECDSA on P-256 |
+//! | `crypto-rsa` | `crypto::rsa`: RSA-OAEP around AES-256-GCM, and PSS |
 //! | `eventbus-kafka` | `kafka://` event buses; builds librdkafka, which takes a C compiler and `make`: not in `full` |
 //! | `eventbus-nats` | `nats://` event buses: NATS, plain or with JetStream |
 //! | `eventbus-rabbitmq` | `amqp://` event buses: RabbitMQ |
@@ -76,7 +78,9 @@ pub use due_codec::Protobuf;
 pub use due_config as config;
 #[cfg(feature = "boot")]
 pub use due_config::boot::{Boot, Cli};
-pub use due_core::{self as core, Code, Codec, Drivers, Error, Kind, Result, Retry, Uid, Url};
+pub use due_core::{self as core, Code, Codec, Drivers, Encryptor, Error, Kind, Result, Retry, Signer, Uid, Url};
+#[cfg(any(feature = "crypto-ecc", feature = "crypto-rsa"))]
+pub use due_crypto as crypto;
 pub use due_protocol as protocol;
 #[cfg(feature = "transport-grpc")]
 pub use due_transport::grpc;

@@ -12,7 +12,7 @@ fn workspace() -> &'static Path {
 }
 
 /// Crates that read bytes of strangers.
-const CRATES: [&str; 3] = ["protocol", "network", "codec"];
+const CRATES: [&str; 4] = ["protocol", "network", "codec", "crypto"];
 
 /// An entry: its crate, and its module and name as others write them, like `fuzz::frame`.
 type Entry = (&'static str, String);

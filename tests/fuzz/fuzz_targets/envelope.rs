@@ -1,0 +1,4 @@
+//! Encrypted messages.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| due_crypto::fuzz::envelope(data));

@@ -1,0 +1,4 @@
+//! Signatures.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| due_crypto::fuzz::signature(data));
