@@ -136,6 +136,11 @@ fn a_wrong_line_is_named_with_what_to_write() {
         ("due.toml", "[node]\nweight = 3", &["/due.toml:2: ", "`node.weight`", "[node.NAME]"]),
         ("due.toml", "shards = 0", &["/due.toml:1: ", "per-core", "1024"]),
         ("due.toml", "[gate.g]\ndispatch = 'best'", &["/due.toml:2: ", "sticky, random, rr, wrr"]),
+        ("due.toml", "[log]\nlevels = 'loud'", &["/due.toml:2: ", "`log.levels` = \"loud\"", "error, warn, info"]),
+        ("due.toml", "[log]\nlevel = 'info'", &["/due.toml:2: ", "did you mean `log.levels`"]),
+        ("due.toml", "[log.file]\nlevels = 'info'", &["/due.toml", "log.file"]),
+        ("due.toml", "log = 'info'", &["/due.toml:1: ", "[log]"]),
+        ("due.toml", "[log]\nsinks = 'stderr://'", &["/due.toml:2: ", "list of URLs"]),
         ("due.toml", "id = 1\nid = 2", &["/due.toml", "line 2"]),
         ("due.toml", "registry = 'etcd'", &["/due.toml:1: ", "no `://`", "scheme://host:port"]),
         ("due.yaml", "id: a\nnode:\n  game:\n    weight: -1\n", &["/due.yaml:4: ", "0 or more"]),
@@ -157,6 +162,10 @@ fn a_wrong_variable_or_argument_is_named_with_what_to_write() {
     assert!(why.contains("DUE_REGISTRI") && why.contains("`registry`"), "{why}");
     let why = variable("DUE_SHARED_SHARDS", "maybe");
     assert!(why.contains("DUE_SHARED_SHARDS") && why.contains("true or false"), "{why}");
+    let why = variable("DUE_LOG", "loud");
+    assert!(why.contains("DUE_LOG") && why.contains("\"loud\"") && why.contains("error, warn, info"), "{why}");
+    let why = variable("DUE_LOG_LEVELS", "info");
+    assert!(why.contains("DUE_LOG_LEVELS") && why.contains("LOG__LEVELS"), "{why}");
     let argument = |arguments: &[&str]| {
         let layers = cli(arguments).over(Layers::new());
         layers.and_then(Layers::read).unwrap_err().to_string()
@@ -167,10 +176,28 @@ fn a_wrong_variable_or_argument_is_named_with_what_to_write() {
         (&["--set", "node.game.weight"], &["--set node.game.weight", "key=value"]),
         (&["--set", "nod.game.weight=1"], &["--set nod.game.weight", "no key"]),
         (&["--roles", "a b"], &["--roles", "list of names"]),
+        (&["--log", "a b=info"], &["--log", "is no target"]),
     ] {
         let why = argument(arguments);
         assert!(parts.iter().all(|part| why.contains(part)), "{arguments:?}\n{why}");
     }
+}
+
+#[test]
+fn the_log_is_set_in_each_layer() {
+    let folder = Folder::new();
+    folder.write("due.toml", "[log]\nlevels = 'warn'\nsinks = ['file:///a?keep=3']\nrepeats = 0\n");
+    let here = || Layers::new().folder(&folder.root);
+    let read = |layers: Layers| layers.read().unwrap().settings().log.clone();
+    let log = read(here());
+    assert_eq!((log.levels.unwrap().to_string().as_str(), log.repeats), ("warn", Some(0)));
+    let variables = here().variables([("DUE_LOG", "info,due=debug"), ("DUE_LOG__SINKS", "stderr://,file:///b")]);
+    let log = read(variables.clone());
+    assert_eq!(log.levels.unwrap().to_string(), "info,due=debug");
+    let sinks: Vec<_> = log.sinks.unwrap().into_iter().map(String::from).collect();
+    assert_eq!(sinks, ["stderr://", "file:///b"]);
+    let log = read(cli(&["--log", "off", "--set", "log.repeats=5"]).over(variables).unwrap());
+    assert_eq!((log.levels.unwrap().to_string().as_str(), log.repeats), ("off", Some(5)));
 }
 
 #[test]

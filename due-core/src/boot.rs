@@ -4,6 +4,7 @@
 //! of `due-config`; an application takes whatever implements [`Args`].
 
 mod keys;
+mod levels;
 
 use std::{collections::BTreeMap, fmt, num::NonZeroUsize, time::Duration};
 
@@ -16,6 +17,7 @@ use crate::{
 };
 use keys::settings;
 pub use keys::{Form, KEYS, Key};
+pub use levels::{LogLevels, check_target};
 
 /// Whatever can say how a program is to run: a command line, a file, a test.
 pub trait Args {
@@ -59,6 +61,8 @@ settings! {
         #[serde(deserialize_with = "span")]
         drain "drain": Duration = Form::Span, r#""30s""#;
     } and {
+        /// What is logged, and where to.
+        pub log: LogSettings,
         /// Gates by name.
         pub gate: BTreeMap<String, GateSettings>,
         /// Nodes by name.
@@ -66,6 +70,19 @@ settings! {
         /// Meshes by name.
         pub mesh: BTreeMap<String, MeshSettings>,
     }
+}
+
+settings! {
+    /// What a program logs, and where to. Programs hand it to `due::log`; the libraries of due only emit `tracing`.
+    LogSettings: LOG {
+        /// How much: a level, and others for targets, which are crates and modules, by the beginning of their names.
+        /// Levels: off, error, warn, info, debug, trace. Also `--log` on the command line, or the variable `DUE_LOG`.
+        levels "levels": LogLevels = Form::Levels, r#""info""#;
+        /// Where to, all at once: `stderr://`, `stdout://`, `file:///PATH`; the keys of their URLs are in log.md.
+        sinks "sinks": Vec<Address> = Form::Urls, r#"["stderr://"]"#;
+        /// How many equal lines of one place a second are written; the further ones are counted. 0 writes all.
+        repeats "repeats": u32 = Form::Count, "10";
+    } and {}
 }
 
 settings! {

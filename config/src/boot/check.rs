@@ -4,7 +4,7 @@ use std::{fmt, path::PathBuf};
 
 use due_core::{
     Error, Result, Url,
-    boot::{Form, KEYS, Key, ShardCount},
+    boot::{Form, KEYS, Key, LogLevels, ShardCount},
     units,
 };
 use figment::value::{Dict, Value};
@@ -92,7 +92,7 @@ fn free(value: Tree) -> Value {
 fn is_section(path: &str) -> bool {
     KEYS.iter().any(|(section, _)| match section.split_once('.') {
         Some((kind, _)) => path == kind || path.strip_prefix(kind).is_some_and(is_part),
-        None => false,
+        None => !section.is_empty() && path == *section,
     })
 }
 
@@ -116,7 +116,7 @@ fn find(path: &str, place: &Place) -> Result<&'static Key> {
 
 /// What the writer of an unknown key may have meant.
 fn advice(section: &str, name: &str) -> String {
-    let tables = KEYS.iter().filter_map(|(known, _)| known.strip_suffix(".*"));
+    let tables = KEYS.iter().map(|(known, _)| known.trim_end_matches(".*")).filter(|known| !known.is_empty());
     let here = keys_of(section).unwrap_or_default().iter().map(|k| k.name);
     let near = match section {
         "" => nearest(name, here.chain(tables).chain([APP])),
@@ -126,11 +126,20 @@ fn advice(section: &str, name: &str) -> String {
         let dot = if section.is_empty() { "" } else { "." };
         return format!("; did you mean `{section}{dot}{near}`?");
     }
+    let has = |section: &str, name: &str| keys_of(section).is_some_and(|keys| keys.iter().any(|key| key.name == name));
+    if let Some((section, name)) = name.split_once('-').filter(|(section, name)| has(section, name)) {
+        return format!("; did you mean `{section}.{name}`, as a variable {}__{}?", upper(section), upper(name));
+    }
     let elsewhere = KEYS.iter().find(|(_, keys)| keys.iter().any(|k| k.name == name));
     match elsewhere {
         Some((known, _)) => format!("; `{name}` belongs into {}", shown_section(known)),
         None => format!("; the program's own keys belong into [{APP}]"),
     }
+}
+
+/// As a part of the name of a variable.
+fn upper(name: &str) -> String {
+    name.to_uppercase().replace('-', "_")
 }
 
 fn shown_section(section: &str) -> String {
@@ -140,7 +149,8 @@ fn shown_section(section: &str) -> String {
 /// The table that belongs where another value was found.
 fn shown(path: &str) -> String {
     let kind = path.split('.').next().unwrap_or(path);
-    if kind == APP { APP.to_owned() } else { format!("{kind}.NAME") }
+    let single = kind == APP || KEYS.iter().any(|(section, _)| *section == kind);
+    if single { kind.to_owned() } else { format!("{kind}.NAME") }
 }
 
 /// The value as the settings take it.
@@ -167,6 +177,10 @@ fn checked(form: Form, path: &str, value: Tree, place: &Place) -> Result<Value> 
         (Form::Count, Tree::Int(n)) => u32::try_from(n).ok().map(Value::from),
         (Form::Span, Tree::Text(text)) => units::duration(&text).is_ok().then(|| Value::from(text)),
         (Form::Switch, Tree::Switch(b)) => Some(Value::from(b)),
+        (Form::Levels, Tree::Text(text)) => {
+            LogLevels::parse(&text).map_err(|e| Error::config(format!("{place}: `{path}`{seen}: {}", e.text())))?;
+            Some(Value::from(text))
+        }
         (Form::Choice(words), Tree::Text(text)) => words.contains(&text.as_str()).then(|| Value::from(text)),
         _ => None,
     };

@@ -10,7 +10,7 @@ use super::check::{APP, Place};
 pub(super) const FILE: &str = "DUE_CONFIG_FILE";
 
 /// Variables of other parts of due.
-const OTHERS: [&str; 3] = ["TEST_", "LOG", "SERVERS_DIR"];
+const OTHERS: [&str; 2] = ["TEST_", "SERVERS_DIR"];
 
 /// A variable that sets a key.
 pub(super) struct Set {
@@ -34,9 +34,12 @@ pub(super) fn settings(variables: &[(OsString, OsString)]) -> Result<Vec<Set>> {
     Ok(all)
 }
 
-/// `NODE__GAME__WEIGHT` is `node.game.weight`, `SHARED_SHARDS` is `shared-shards`. Names of the program's own keys keep
+/// `NODE__GAME__WEIGHT` is `node.game.weight`, `SHARED_SHARDS` is `shared-shards`, `LOG` is short for the levels. Names of the program's own keys keep
 /// their underscores, as fields of a struct have them.
 fn path(variable: &str) -> String {
+    if variable == "LOG" {
+        return "log.levels".to_owned();
+    }
     let lower = variable.to_lowercase().replace("__", ".");
     match lower.split_once('.') {
         Some((APP, _)) => lower,
@@ -66,7 +69,8 @@ mod tests {
             ("DUE_NODE__GAME__WEIGHT", Some("node.game.weight")),
             ("DUE_APP__MAX_LEVEL", Some("app.max_level")),
             ("DUE_TEST_REDIS", None),
-            ("DUE_LOG", None),
+            ("DUE_LOG", Some("log.levels")),
+            ("DUE_LOG__SINKS", Some("log.sinks")),
             ("DUE_CONFIG_FILE", None),
             ("DUE_PORT", None),
             ("DUE_PORT_7000_TCP_ADDR", None),

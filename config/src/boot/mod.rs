@@ -3,8 +3,9 @@
 //! 1. what the program itself says, and defaults
 //! 2. a file: `--config FILE`, else `DUE_CONFIG_FILE`, else `due.toml`, `due.yaml`, `due.yml` or `due.json` in the
 //!    working directory, if there is one
-//! 3. the environment: `DUE_REGISTRY=etcd://..`, `DUE_SHARED_SHARDS=on`, `DUE_NODE__GAME__WEIGHT=2` for `node.game.weight`
-//! 4. the command line: `--registry etcd://..`, `--set node.game.weight=2`
+//! 3. the environment: `DUE_REGISTRY=etcd://..`, `DUE_SHARED_SHARDS=on`, `DUE_NODE__GAME__WEIGHT=2` for
+//!    `node.game.weight`; `DUE_LOG=info,due=debug` is short for `DUE_LOG__LEVELS`
+//! 4. the command line: `--registry etcd://..`, `--log debug`, `--set node.game.weight=2`
 //!
 //! A key that nobody knows, or a value of the wrong form, is refused with its file, line and key, and what to write.
 //! [`reference()`] lists all keys; the section `app` belongs to the program ([`Boot::app`]).
@@ -25,8 +26,8 @@
 //! # }
 //! ```
 //!
-//! Variables that are no keys of settings are passed over: `DUE_TEST_*`, `DUE_LOG*`, `DUE_SERVERS_DIR`, and those that
-//! Kubernetes makes for a service named `due` (`DUE_PORT`, `DUE_GATE_SERVICE_HOST`).
+//! Variables that are no keys of settings are passed over: `DUE_TEST_*`, `DUE_SERVERS_DIR`, and those that Kubernetes
+//! makes for a service named `due` (`DUE_PORT`, `DUE_GATE_SERVICE_HOST`).
 
 mod check;
 mod cli;

@@ -22,12 +22,13 @@ pub fn reference() -> String {
     for (section, keys) in KEYS {
         if !section.is_empty() {
             let kind = section.trim_end_matches(".*");
-            let name = match kind {
-                "gate" => "gate.lobby",
-                "mesh" => "mesh.dice",
-                _ => "node.game",
+            let (name, what) = match kind {
+                "gate" => ("gate.lobby", "The gate of this name."),
+                "mesh" => ("mesh.dice", "The mesh of this name."),
+                "node" => ("node.game", "The node of this name."),
+                single => (single, "What is logged, and where to."),
             };
-            let _ = write!(text, "\n# The {kind} of this name.\n# [{name}]\n");
+            let _ = write!(text, "\n# {what}\n# [{name}]\n");
         }
         keys.iter().for_each(|key| describe(key, &mut text));
     }

@@ -21,6 +21,8 @@ pub enum Form {
     Span,
     /// True or false.
     Switch,
+    /// Levels of the log by target.
+    Levels,
     /// One of these words.
     Choice(&'static [&'static str]),
 }
@@ -38,6 +40,9 @@ impl Form {
             Self::Count => "write a number of 0 or more, without quotes".to_owned(),
             Self::Span => "write a duration: \"250ms\", \"10s\", \"1m30s\" or \"off\"".to_owned(),
             Self::Switch => "write true or false, without quotes".to_owned(),
+            Self::Levels => "write levels with commas between them, others than the first one for targets: \
+                             \"info,due_cluster=debug\"; levels are off, error, warn, info, debug, trace"
+                .to_owned(),
             Self::Choice(words) => format!("write one of {}", words.join(", ")),
         }
     }
@@ -56,9 +61,14 @@ pub struct Key {
     pub docs: &'static [&'static str],
 }
 
-/// All keys by section: `""`, `gate.*`, `node.*`, `mesh.*`, where `*` is the name of a part.
-pub const KEYS: &[(&str, &[Key])] =
-    &[("", super::SETTINGS), ("gate.*", super::GATE), ("node.*", super::NODE), ("mesh.*", super::MESH)];
+/// All keys by section: `""`, `log`, `gate.*`, `node.*`, `mesh.*`, where `*` is the name of a part.
+pub const KEYS: &[(&str, &[Key])] = &[
+    ("", super::SETTINGS),
+    ("log", super::LOG),
+    ("gate.*", super::GATE),
+    ("node.*", super::NODE),
+    ("mesh.*", super::MESH),
+];
 
 /// Declares a struct of optional settings and the table of its keys in one place.
 macro_rules! settings {
