@@ -48,6 +48,7 @@
 //! | `locator-etcd` | `etcd://` locators; not in `full` |
 //! | `locator-redis` | `redis://` locators: who is bound where |
 //! | `lock-redis` | `redis://` locks |
+//! | `log` | `due::log`: the log of a program, on several sinks, with levels that change while it runs |
 //! | `network-tcp` (default) | `tcp://` listeners |
 //! | `network-ws` (default) | `ws://` listeners |
 //! | `network-kcp` | `kcp://` listeners |
@@ -81,6 +82,8 @@ pub use due_config::boot::{Boot, Cli};
 pub use due_core::{self as core, Code, Codec, Drivers, Encryptor, Error, Kind, Result, Retry, Signer, Uid, Url};
 #[cfg(any(feature = "crypto-ecc", feature = "crypto-rsa"))]
 pub use due_crypto as crypto;
+#[cfg(feature = "log")]
+pub use due_log as log;
 pub use due_protocol as protocol;
 #[cfg(feature = "transport-grpc")]
 pub use due_transport::grpc;

@@ -83,6 +83,7 @@ async fn main() -> due::Result<()> {
     let args = Args::parse();
     let listeners = args.listeners();
     let boot = args.due.read()?;
+    let _log = due::log::start(&boot.settings().log)?;
     if listeners.is_empty() && boot.settings().roles.is_none() {
         return Err(due::Error::config("nothing to listen on: give --tcp, --ws or --kcp HOST:PORT"));
     }

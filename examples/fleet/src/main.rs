@@ -12,7 +12,6 @@ mod game;
 
 use clap::{Parser, ValueEnum};
 use due::{Cli, app::Drained, prelude::*};
-use tracing_subscriber::EnvFilter;
 
 /// A fleet of processes from one program.
 #[derive(Parser)]
@@ -68,8 +67,8 @@ fn app(args: Args) -> App {
 
 #[tokio::main]
 async fn main() -> due::Result<()> {
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter()).init();
     let args = Args::parse();
+    let _log = due::log::start(&args.due.read()?.settings().log)?;
     let mut asked = std::pin::pin!(due::app::signal());
     let running = tokio::select! {
         started = app(args).start() => started?,
@@ -79,11 +78,6 @@ async fn main() -> due::Result<()> {
     asked.await?;
     let limit = running.stop_limit();
     tell(&running.drain(limit).await)
-}
-
-/// What is logged: `RUST_LOG` says it, `info` without.
-fn filter() -> EnvFilter {
-    EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"))
 }
 
 #[expect(clippy::print_stdout, reason = "whoever started the program waits for these lines")]

@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::Parser;
 use due::{
     Error, Kind, Result, Url,
+    log::Setup,
     prelude::{App, Running},
 };
 
@@ -27,6 +28,7 @@ pub(crate) async fn run(app: fn(&Addresses) -> App) -> Result<()> {
 }
 
 async fn serve(app: fn(&Addresses) -> App, at: &Addresses) -> Result<()> {
+    let _log = Setup::new().levels("warn".parse()?).url("stderr://")?.start()?;
     let running = open(app, at).await?;
     show(address(&running, "http")?, address(&running, "gate:tcp")?);
     due::app::signal().await?;
