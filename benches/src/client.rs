@@ -6,19 +6,18 @@ use rustix::event::epoll::EventFlags;
 
 use crate::{
     Fallible,
-    frame::{Frame, cut},
+    dialect::{Dialect, Piece, ROUTE, Reply},
     histogram::Histogram,
-    load::Shape,
+    load::{Content, Shape},
     socket::{Poller, SCRATCH, Socket},
 };
-
-/// The route of every frame.
-const ROUTE: u16 = 1;
 
 /// What all clients of the thread share.
 pub(crate) struct Wire {
     pub(crate) poller: Poller,
+    dialect: Dialect,
     coalescing: bool,
+    content: Content,
     /// The zero of all stamps.
     start: Instant,
     scratch: Vec<u8>,
@@ -32,7 +31,7 @@ pub(crate) struct Client {
     /// Frames written and replies read since the beginning.
     sent: u64,
     answered: u64,
-    /// When the frames in flight were written (ns), by number modulo the window.
+    /// When the frames in flight were written, or should have been (ns), by number modulo the window.
     stamps: Box<[u64]>,
 }
 
@@ -41,16 +40,18 @@ impl Wire {
     pub(crate) fn new(poller: Poller, shape: Shape) -> Self {
         Self {
             poller,
+            dialect: shape.dialect,
             coalescing: shape.coalescing,
+            content: shape.content,
             start: Instant::now(),
             scratch: vec![0; SCRATCH],
             out: Vec::new(),
-            body: (0..shape.body).map(|i| i as u8).collect(),
+            body: shape.content.body(shape.body),
         }
     }
 
     /// Nanoseconds since the start.
-    fn now(&self) -> u64 {
+    pub(crate) fn now(&self) -> u64 {
         self.start.elapsed().as_nanos() as u64
     }
 }
@@ -61,70 +62,100 @@ impl Client {
         Self { socket, sent: 0, answered: 0, stamps: vec![0; window].into() }
     }
 
-    /// Sends what the window has room for; nothing, once it was filled.
-    pub(crate) fn fill(&mut self, wire: &mut Wire) -> io::Result<()> {
-        let room = self.stamps.len() - (self.sent - self.answered) as usize;
-        self.send(room, wire)
+    /// How many frames may be sent before one is answered.
+    pub(crate) fn room(&self) -> usize {
+        self.stamps.len() - (self.sent - self.answered) as usize
     }
 
-    /// The socket is ready: reads once, records the latency of each reply, sends as many frames as were answered.
-    pub(crate) fn turn(&mut self, writable: bool, wire: &mut Wire, latency: &mut Histogram) -> Fallible<()> {
+    /// Sends what the window has room for; nothing, once it was filled.
+    pub(crate) fn fill(&mut self, wire: &mut Wire) -> io::Result<()> {
+        self.send(self.room(), wire)
+    }
+
+    /// The socket is ready: reads once, records the latency of each reply, and says how many came.
+    pub(crate) fn take(&mut self, writable: bool, wire: &mut Wire, latency: &mut Histogram) -> Fallible<usize> {
         if writable {
             self.socket.flush(&wire.poller)?;
         }
-        let Some(n) = self.socket.read(&mut wire.scratch)? else { return Ok(()) };
+        let Some(n) = self.socket.read(&mut wire.scratch)? else { return Ok(0) };
         let now = wire.now();
-        let replies = self.replies(wire.scratch.get(..n).unwrap_or_default(), &wire.body, |sent| {
-            latency.record(now.saturating_sub(sent));
-        })?;
+        let Wire { dialect, content, ref scratch, ref body, .. } = *wire;
+        let expected = Expected { dialect, content, body };
+        self.replies(scratch.get(..n).unwrap_or_default(), expected, |sent| latency.record(now.saturating_sub(sent)))
+    }
+
+    /// The same, and sends as many frames as were answered.
+    pub(crate) fn turn(&mut self, writable: bool, wire: &mut Wire, latency: &mut Histogram) -> Fallible<()> {
+        let replies = self.take(writable, wire, latency)?;
         Ok(self.send(replies, wire)?)
     }
 
     /// Checks every whole reply in `bytes`, tells `took` when its frame was written, keeps the rest.
-    fn replies(&mut self, mut bytes: &[u8], body: &[u8], mut took: impl FnMut(u64)) -> Fallible<usize> {
+    fn replies(&mut self, mut bytes: &[u8], expected: Expected<'_>, mut took: impl FnMut(u64)) -> Fallible<usize> {
         let mut count = 0;
-        while let Some(reply) = cut(bytes).map_err(|e| format!("a reply that cannot be cut: {e:?}"))? {
-            if self.answered == self.sent || !is_reply(&reply, self.answered, body) {
-                let start = reply.body.get(..4);
-                return Err(
-                    format!("reply {} is wrong: {:?} {start:?}", self.answered, (reply.route, reply.seq)).into()
-                );
-            }
-            let slot = self.answered as usize % self.stamps.len();
-            took(self.stamps.get(slot).copied().unwrap_or_default());
-            self.answered += 1;
-            count += 1;
-            bytes = bytes.get(reply.len()..).unwrap_or_default();
+        loop {
+            let taken = match expected.dialect.cut(bytes)? {
+                Piece::Part => break,
+                Piece::Other(len) => len,
+                Piece::Reply(reply) => {
+                    self.check(&reply, expected)?;
+                    let slot = self.answered as usize % self.stamps.len();
+                    took(self.stamps.get(slot).copied().unwrap_or_default());
+                    self.answered += 1;
+                    count += 1;
+                    reply.len
+                }
+            };
+            bytes = bytes.get(taken..).unwrap_or_default();
         }
         self.socket.keep(bytes);
         Ok(count)
     }
 
+    fn check(&self, reply: &Reply<'_>, expected: Expected<'_>) -> Fallible<()> {
+        if self.answered < self.sent && expected.fits(reply, self.answered) {
+            return Ok(());
+        }
+        let start = reply.body.get(..reply.body.len().min(8));
+        Err(format!("reply {} is wrong: {:?} {start:?}", self.answered, (reply.route, reply.seq)).into())
+    }
+
     /// Writes `count` frames.
     fn send(&mut self, count: usize, wire: &mut Wire) -> io::Result<()> {
-        const BOTH: EventFlags = EventFlags::IN.union(EventFlags::OUT);
         let mut left = count;
         while left > 0 {
             let batch = if wire.coalescing { left } else { 1 };
             wire.out.clear();
             let now = wire.now();
             for _ in 0..batch {
-                self.put(now, &mut wire.out, &mut wire.body);
+                self.put(now, wire);
             }
-            self.socket.write(&wire.poller, &wire.out, BOTH)?;
+            self.write(wire)?;
             left -= batch;
         }
         Ok(())
     }
 
-    fn put(&mut self, now: u64, out: &mut Vec<u8>, body: &mut [u8]) {
-        if let Some(front) = body.first_chunk_mut() {
+    /// Writes one frame that was due at `at`.
+    pub(crate) fn send_one(&mut self, at: u64, wire: &mut Wire) -> io::Result<()> {
+        wire.out.clear();
+        self.put(at, wire);
+        self.write(wire)
+    }
+
+    fn write(&mut self, wire: &Wire) -> io::Result<()> {
+        const BOTH: EventFlags = EventFlags::IN.union(EventFlags::OUT);
+        self.socket.write(&wire.poller, &wire.out, BOTH)
+    }
+
+    fn put(&mut self, at: u64, wire: &mut Wire) {
+        if let (Content::Marked, Some(front)) = (wire.content, wire.body.first_chunk_mut()) {
             *front = mark(self.sent);
         }
-        Frame { header: 0, route: ROUTE, seq: self.sent as u16, body }.put(out);
+        wire.dialect.put(self.sent, &wire.body, &mut wire.out);
         let slot = self.sent as usize % self.stamps.len();
         if let Some(stamp) = self.stamps.get_mut(slot) {
-            *stamp = now;
+            *stamp = at;
         }
         self.sent += 1;
     }
@@ -135,12 +166,23 @@ fn mark(number: u64) -> [u8; 4] {
     (number as u32).to_be_bytes()
 }
 
-/// Is `reply` what was sent as frame `number`? Of the body, the mark and the last byte are compared.
-fn is_reply(reply: &Frame<'_>, number: u64, body: &[u8]) -> bool {
-    reply.header == 0
-        && reply.route == ROUTE
-        && reply.seq == number as u16
-        && reply.body.len() == body.len()
-        && (body.len() < 4 || reply.body.starts_with(&mark(number)))
-        && (body.len() <= 4 || reply.body.last() == body.last())
+/// What replies must be like.
+#[derive(Clone, Copy)]
+struct Expected<'a> {
+    dialect: Dialect,
+    content: Content,
+    body: &'a [u8],
+}
+
+impl Expected<'_> {
+    /// Is `reply` what was sent as frame `number`? Of the body, the length, the mark and the last byte are compared.
+    fn fits(self, reply: &Reply<'_>, number: u64) -> bool {
+        let body = self.body;
+        let marked = self.content == Content::Marked && body.len() >= 4;
+        (reply.route == ROUTE || matches!(self.dialect, Dialect::Pomelo(_)))
+            && reply.seq == self.dialect.seq(number)
+            && reply.body.len() == body.len()
+            && (!marked || reply.body.starts_with(&mark(number)))
+            && (body.len() <= 4 || reply.body.last() == body.last())
+    }
 }

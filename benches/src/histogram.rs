@@ -18,6 +18,11 @@ impl Histogram {
         Self { counts: vec![0; BUCKETS].into_boxed_slice(), total: 0, max: 0 }
     }
 
+    /// So many durations that nobody took: all quantiles are 0.
+    pub(crate) fn unmeasured(total: u64) -> Self {
+        Self { total, ..Self::new() }
+    }
+
     /// Counts one duration.
     pub(crate) fn record(&mut self, nanos: u64) {
         if let Some(count) = self.counts.get_mut(bucket(nanos)) {

@@ -1,23 +1,35 @@
-//! Measures echo servers against a raw epoll program, in turns on the same machine.
+//! Measures this framework against a raw epoll program and against other frameworks, in turns on the same machine.
 //!
-//! `s1` is a ping-pong, `s2` keeps 32 frames in flight on each connection, `s3` sends both through gate, node and back,
-//! `idle` weighs silent connections. Figures are given as ratios to the reference (in `s3` to links in memory), worked
-//! out inside each repetition; see `README.md` for how to read them.
+//! Scenarios are named S1 to S13; see `README.md` for what each does and how to read its figures.
 
 mod args;
+mod calls;
+mod churn;
 mod client;
+mod contest;
+mod dialect;
 mod exchange;
+mod fan;
 mod frame;
+mod gateway;
 mod histogram;
-mod idle;
 mod load;
 mod measure;
+mod open;
+mod peers;
 mod reference;
 mod report;
+mod room;
 mod scenario;
+mod serve;
 mod server;
+mod sessions;
+mod shim;
 mod socket;
+mod stage;
+mod subject;
 mod syscalls;
+mod table;
 
 use std::{
     io::{self, Write},
@@ -28,14 +40,15 @@ use std::{
 use clap::Parser;
 
 use crate::{
-    args::{Args, Command, IdleArgs, LoadArgs, ReferenceArgs, SeriesArgs},
-    load::{Load, MAX_CONNECTIONS, Shape},
-    measure::{Machine, allow_files},
-    reference::{Mode, serve},
-    report::Report,
-    scenario::{Named, run_case},
-    server::{Cores, Server, Subject},
+    args::{Args, Command, LoadArgs, ReferenceArgs},
+    load::{Drive, Load, MAX_CONNECTIONS},
+    measure::allow_files,
+    reference::Mode,
+    scenario::{actors, idle, linked, links, lossy, open as clocked, published, rooms, series, visits},
 };
+
+/// Connections that may wait to be accepted by the reference.
+const BACKLOG: i32 = 4096;
 
 /// The error of a program that only tells its user.
 type Fallible<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
@@ -55,26 +68,42 @@ fn main() -> ExitCode {
 fn run(args: Args) -> Fallible<bool> {
     match args.command {
         Command::Reference(args) => run_reference(args),
+        Command::Serve(args) => serve::run(args),
         Command::Load(args) => run_load(&args),
-        Command::S1(args) => run_series("s1", &args, &args.servers.subjects()?, args.shapes(1)),
-        Command::S2(args) => run_series("s2", &args, &args.servers.subjects()?, args.shapes(32)),
-        Command::S3(args) => run_series("s3", &args, &args.servers.linked()?, args.linked_shapes()),
-        Command::Idle(args) => run_idle(&args),
+        Command::S1(args) => series::run("s1", &args, 1),
+        Command::S2(args) => series::run("s2", &args, 32),
+        Command::S3(args) => linked::run(&args),
+        Command::S4(args) => published::run(&args),
+        Command::S5(args) => clocked::run(&args),
+        Command::S6(args) => rooms::run(&args),
+        Command::S7(args) => rooms::run_slow(&args),
+        Command::S8(args) => idle::run(&args),
+        Command::S9(args) => visits::run(&args),
+        Command::S10(args) => links::run(&args),
+        Command::S11(args) => actors::run(&args),
+        Command::S12(args) => lossy::run(&args),
+        Command::S13(args) => series::run_ws(&args),
     }
 }
 
 fn run_reference(args: ReferenceArgs) -> Fallible<bool> {
     allow_files(MAX_CONNECTIONS as u64 + 64)?;
     let listener = TcpListener::bind(args.tcp)?;
-    let mode = if args.raw { Mode::Bytes } else { Mode::Frames };
+    // The standard library's 128 are too few for a storm.
+    rustix::net::listen(&listener, BACKLOG)?;
     say("ready")?;
-    serve(listener, mode)?;
+    match args.node {
+        Some(node) => gateway::serve(listener, node)?,
+        None if args.wide => reference::serve(listener, Mode::Wide)?,
+        None if args.raw => reference::serve(listener, Mode::Bytes)?,
+        None => reference::serve(listener, Mode::Frames)?,
+    }
     Ok(true)
 }
 
 fn run_load(args: &LoadArgs) -> Fallible<bool> {
-    let shape = args.shape();
-    let mut load = Load::connect(args.address(), shape)?;
+    allow_files(MAX_CONNECTIONS as u64 + 64)?;
+    let mut load = Load::connect(args.address(), args.shape())?;
     let outcome = load.drive(args.measure())?;
     let micros = |q| outcome.latency.quantile(q) as f64 / 1e3;
     say(&format!(
@@ -85,69 +114,6 @@ fn run_load(args: &LoadArgs) -> Fallible<bool> {
         micros(0.999),
     ))?;
     Ok(true)
-}
-
-fn run_series(scenario: &str, args: &SeriesArgs, subjects: &[Subject], shapes: Vec<Shape>) -> Fallible<bool> {
-    let cores = args.servers.cores()?;
-    allow_files(MAX_CONNECTIONS as u64 + 64)?;
-    let servers = start_all(subjects, cores)?;
-    let named: Vec<Named<'_>> = servers.iter().map(|(name, server)| (name.as_str(), server)).collect();
-    let mut cases = Vec::new();
-    for shape in shapes {
-        // Links are compared with each other.
-        let target = (scenario != "s3").then(|| target(shape));
-        let case = run_case(&named, shape, args.pace(), target)?;
-        say(case.to_string().trim_end())?;
-        cases.push(case);
-    }
-    let met = cases.iter().all(report::Case::is_met);
-    let report = Report { cases, pace: Some(args.pace()), ..empty_report(scenario, cores) };
-    args.servers.json.as_deref().map_or(Ok(()), |path| report.save(path))?;
-    Ok(met || !args.require)
-}
-
-fn run_idle(args: &IdleArgs) -> Fallible<bool> {
-    let cores = args.servers.cores()?;
-    allow_files(MAX_CONNECTIONS as u64 + 64)?;
-    let mut idle = Vec::new();
-    // One after the other: each starts with fresh memory.
-    for subject in args.servers.subjects()? {
-        let server = Server::start(&subject, cores)?;
-        let figures = idle::measure(&subject.name, &server, args.connections())?;
-        say(figures.to_string().trim_end())?;
-        idle.push(figures);
-    }
-    let report = Report { idle, ..empty_report("idle", cores) };
-    args.servers.json.as_deref().map_or(Ok(()), |path| report.save(path))?;
-    Ok(true)
-}
-
-fn start_all(subjects: &[Subject], cores: Option<Cores>) -> Fallible<Vec<(String, Server)>> {
-    subjects.iter().map(|subject| Ok((subject.name.clone(), Server::start(subject, cores)?))).collect()
-}
-
-fn empty_report(scenario: &str, cores: Option<Cores>) -> Report<'_> {
-    Report {
-        scenario,
-        version: env!("CARGO_PKG_VERSION"),
-        machine: Machine::here(),
-        pace: None,
-        pinned: cores.is_some(),
-        cases: Vec::new(),
-        idle: Vec::new(),
-    }
-}
-
-/// What a framework should reach against the reference under this load.
-fn target(shape: Shape) -> report::Target {
-    let (throughput, cpu, p99) = match shape {
-        Shape { window: 1, connections: ..=100, .. } => (0.93, Some(1.08), None),
-        Shape { window: 1, .. } => (0.93, None, Some(1.2)),
-        Shape { coalescing: true, .. } => (0.85, None, None),
-        // The generator, not the server, is the limit here; the server's time still tells.
-        Shape { coalescing: false, .. } => (0.97, Some(1.1), None),
-    };
-    report::Target { throughput, cpu, p99 }
 }
 
 fn say(text: &str) -> io::Result<()> {

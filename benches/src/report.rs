@@ -1,26 +1,22 @@
-//! Figures of runs, what they add up to, and how they are shown.
+//! Figures of runs and what they add up to.
 
-use std::{
-    fmt::{self, Display},
-    fs::File,
-    io::BufWriter,
-    path::Path,
-    time::Duration,
-};
+use std::{fs::File, io::BufWriter, path::Path, time::Duration};
 
 use serde::Serialize;
 
 use crate::{
     Fallible,
-    load::{Outcome, Shape},
+    contest::{Pace, Spent, Title},
+    load::Outcome,
     measure::Machine,
-    scenario::{Pace, Spent},
+    server::Role,
 };
 
 /// One run of one server.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Run {
     pub(crate) messages_per_second: f64,
+    /// 0 where latency is not measured.
     pub(crate) p50_us: f64,
     pub(crate) p99_us: f64,
     pub(crate) p999_us: f64,
@@ -29,13 +25,15 @@ pub(crate) struct Run {
     pub(crate) server_ns: f64,
     /// The same for each of its processes.
     pub(crate) each_ns: Vec<f64>,
+    /// Memory of the server at the end, in bytes.
+    pub(crate) memory: u64,
     /// Cores that others used meanwhile.
     pub(crate) foreign: f64,
 }
 
 impl Run {
     /// The figures of a stretch of load.
-    pub(crate) fn new(outcome: &Outcome, spent: Spent) -> Self {
+    pub(crate) fn new(outcome: &Outcome, spent: &Spent, memory: u64) -> Self {
         let micros = |nanos: u64| nanos as f64 / 1e3;
         let each = |spent: &Duration| spent.as_nanos() as f64 / outcome.latency.total().max(1) as f64;
         let each_ns: Vec<f64> = spent.servers.iter().map(each).collect();
@@ -47,20 +45,49 @@ impl Run {
             max_us: micros(outcome.latency.max()),
             server_ns: each_ns.iter().sum(),
             each_ns,
+            memory,
             foreign: spent.foreign,
         }
     }
 }
 
-/// What the first subject after the reference should reach, as ratios to the reference.
-#[derive(Clone, Copy, Debug, Serialize)]
+/// What one server should reach against another, as medians of ratios.
+#[derive(Clone, Debug, Serialize)]
 pub(crate) struct Target {
-    /// Messages a second, at least.
-    pub(crate) throughput: f64,
-    /// Server time for each message, at most; `None`: not asked.
+    pub(crate) name: String,
+    pub(crate) to: String,
+    /// Messages a second, at least; `None`: not asked.
+    pub(crate) throughput: Option<f64>,
+    /// Server time for each message, at most.
     pub(crate) cpu: Option<f64>,
     /// 99th percentile of the latency, at most.
     pub(crate) p99: Option<f64>,
+}
+
+impl Target {
+    /// Of `name` against `to`; nothing is asked yet.
+    pub(crate) fn of(name: &str, to: &str) -> Self {
+        Self { name: name.into(), to: to.into(), throughput: None, cpu: None, p99: None }
+    }
+
+    pub(crate) fn throughput(self, least: f64) -> Self {
+        Self { throughput: Some(least), ..self }
+    }
+
+    pub(crate) fn cpu(self, most: f64) -> Self {
+        Self { cpu: Some(most), ..self }
+    }
+
+    pub(crate) fn p99(self, most: f64) -> Self {
+        Self { p99: Some(most), ..self }
+    }
+
+    /// Does `ratio` reach it?
+    fn is_met(&self, ratio: &Ratio) -> bool {
+        self.throughput.is_none_or(|least| ratio.throughput.median >= least)
+            && self.cpu.is_none_or(|most| ratio.cpu.median <= most)
+            && self.p99.is_none_or(|most| ratio.p99.median <= most)
+    }
 }
 
 /// Lowest, middle and highest.
@@ -82,124 +109,104 @@ impl Spread {
     }
 }
 
+/// One server against another, worked out inside each repetition.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Ratio {
+    pub(crate) name: String,
+    pub(crate) to: String,
+    /// Messages a second.
+    pub(crate) throughput: Spread,
+    /// Server time for each message.
+    pub(crate) cpu: Spread,
+    /// 99th percentile of the latency.
+    pub(crate) p99: Spread,
+}
+
 /// The runs of one server in one case.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Series {
     pub(crate) name: String,
+    pub(crate) role: Role,
     pub(crate) runs: Vec<Run>,
-    /// Messages a second, in each repetition divided by the reference's in the same one.
-    pub(crate) throughput_ratio: Option<Spread>,
-    /// Server time for each message, likewise.
-    pub(crate) cpu_ratio: Option<Spread>,
-    /// 99th percentile, likewise.
-    pub(crate) p99_ratio: Option<Spread>,
     /// System calls of the server for each message, when they were counted.
     pub(crate) calls_per_message: Option<f64>,
 }
 
 impl Series {
     /// Without runs yet.
-    pub(crate) fn new(name: &str) -> Self {
-        Self {
-            name: name.into(),
-            runs: Vec::new(),
-            throughput_ratio: None,
-            cpu_ratio: None,
-            p99_ratio: None,
-            calls_per_message: None,
-        }
+    pub(crate) fn new(name: &str, role: Role) -> Self {
+        Self { name: name.into(), role, runs: Vec::new(), calls_per_message: None }
     }
 
-    fn middle(&self, figure: impl Fn(&Run) -> f64) -> f64 {
+    /// The median of a figure.
+    pub(crate) fn middle(&self, figure: impl Fn(&Run) -> f64) -> f64 {
         Spread::of(self.runs.iter().map(figure)).median
     }
 
-    fn ratio(&self, reference: &Self, figure: impl Fn(&Run) -> f64) -> Spread {
-        Spread::of(self.runs.iter().zip(&reference.runs).map(|(own, base)| figure(own) / figure(base)))
-    }
-
-    fn compare(&mut self, reference: &Self) {
-        self.throughput_ratio = Some(self.ratio(reference, |run| run.messages_per_second));
-        self.cpu_ratio = Some(self.ratio(reference, |run| run.server_ns));
-        self.p99_ratio = Some(self.ratio(reference, |run| run.p99_us));
+    fn ratio(&self, to: &Self) -> Ratio {
+        let spread = |figure: fn(&Run) -> f64| {
+            Spread::of(self.runs.iter().zip(&to.runs).map(|(own, base)| quotient(figure(own), figure(base))))
+        };
+        Ratio {
+            name: self.name.clone(),
+            to: to.name.clone(),
+            throughput: spread(|run| run.messages_per_second),
+            cpu: spread(|run| run.server_ns),
+            p99: spread(|run| run.p99_us),
+        }
     }
 }
 
-/// One shape of load and what each server made of it; the first series is the reference.
+/// 0 where nothing was measured.
+fn quotient(own: f64, base: f64) -> f64 {
+    if base > 0.0 { own / base } else { 0.0 }
+}
+
+/// One load and what each server made of it.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Case {
-    pub(crate) shape: Shape,
-    pub(crate) target: Option<Target>,
+    pub(crate) title: String,
+    pub(crate) load: serde_json::Value,
+    pub(crate) unit: &'static str,
     pub(crate) series: Vec<Series>,
+    pub(crate) ratios: Vec<Ratio>,
+    pub(crate) targets: Vec<Target>,
 }
 
 impl Case {
-    /// Works the ratios out.
-    pub(crate) fn new(shape: Shape, target: Option<Target>, mut series: Vec<Series>) -> Self {
-        if let Some((reference, others)) = series.split_first_mut() {
-            others.iter_mut().for_each(|other| other.compare(reference));
+    /// Works the ratios out: everything to the references (else to the first of ours), and ours to each peer.
+    pub(crate) fn new(title: Title, series: Vec<Series>) -> Self {
+        let referred = series.iter().any(|s| s.role == Role::Reference);
+        let base = |i: usize, s: &Series| match s.role {
+            Role::Reference => true,
+            Role::Ours => !referred && i == 0,
+            Role::Peer => false,
+        };
+        let mut ratios = Vec::new();
+        for (i, to) in series.iter().enumerate() {
+            for (j, own) in series.iter().enumerate() {
+                if i != j && (base(i, to) || (to.role == Role::Peer && own.role == Role::Ours)) {
+                    ratios.push(own.ratio(to));
+                }
+            }
         }
-        Self { shape, target, series }
+        let Title { text, load, unit, targets } = title;
+        let here = |target: &Target| [&target.name, &target.to].iter().all(|n| series.iter().any(|s| s.name == **n));
+        let targets = targets.into_iter().filter(here).collect();
+        Self { title: text, load, unit, series, ratios, targets }
     }
 
-    /// Does the first server after the reference reach the target?
+    /// The targets, and whether each is reached.
+    pub(crate) fn verdicts(&self) -> impl Iterator<Item = (&Target, bool)> {
+        self.targets.iter().map(|target| {
+            let of = |ratio: &&Ratio| ratio.name == target.name && ratio.to == target.to;
+            (target, self.ratios.iter().find(of).is_some_and(|ratio| target.is_met(ratio)))
+        })
+    }
+
+    /// Are all targets reached?
     pub(crate) fn is_met(&self) -> bool {
-        let (Some(first), Some(target)) = (self.series.get(1), self.target) else { return true };
-        let within = |ratio: Option<Spread>, most| ratio.zip(most).is_none_or(|(ratio, most)| ratio.median <= most);
-        first.throughput_ratio.is_none_or(|ratio| ratio.median >= target.throughput)
-            && within(first.cpu_ratio, target.cpu)
-            && within(first.p99_ratio, target.p99)
-    }
-}
-
-impl Display for Case {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Shape { connections, window, body, coalescing } = self.shape;
-        let client = if coalescing { "coalescing" } else { "one write per frame" };
-        writeln!(f, "\n{connections} connections, window {window}, {body} B, client: {client}")?;
-        write!(f, "{:<14}{:>11}{:>9}{:>9}{:>9}{:>9}", "server", "msg/s", "p50 us", "p99 us", "p99.9", "ns/msg")?;
-        write!(f, "{:>22}{:>22}{:>9}", "msg/s ratio", "ns/msg ratio", "foreign")?;
-        writeln!(f, "{:>11}", "calls/msg")?;
-        self.series.iter().try_for_each(|series| series.line(f))?;
-        let Some(Target { throughput, cpu, p99 }) = self.target else { return Ok(()) };
-        let most = |name, most: Option<f64>| most.map_or_else(String::new, |most| format!(", {name} ratio <= {most}"));
-        let verdict = if self.is_met() { "met" } else { "MISSED" };
-        writeln!(f, "target: msg/s ratio >= {throughput}{}{}: {verdict}", most("ns/msg", cpu), most("p99", p99))
-    }
-}
-
-impl Series {
-    fn line(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{:<14}{:>11.0}{:>9.1}{:>9.1}{:>9.1}{:>9.0}",
-            self.name,
-            self.middle(|run| run.messages_per_second),
-            self.middle(|run| run.p50_us),
-            self.middle(|run| run.p99_us),
-            self.middle(|run| run.p999_us),
-            self.middle(|run| run.server_ns),
-        )?;
-        let ratio = |spread: Option<Spread>| spread.map_or_else(|| "1".into(), |s| s.to_string());
-        write!(f, "{:>22}{:>22}", ratio(self.throughput_ratio), ratio(self.cpu_ratio))?;
-        let calls = self.calls_per_message.map_or_else(|| "-".into(), |calls| format!("{calls:.3}"));
-        writeln!(f, "{:>9.2}{calls:>11}{}", self.middle(|run| run.foreign), self.parts())
-    }
-
-    /// Time of each process, when there are several.
-    fn parts(&self) -> String {
-        let count = self.runs.first().map_or(0, |run| run.each_ns.len());
-        let part = |i: usize| format!("{:.0}", self.middle(|run| run.each_ns.get(i).copied().unwrap_or_default()));
-        match count {
-            0 | 1 => String::new(),
-            _ => format!("  ns/msg = {}", (0..count).map(part).collect::<Vec<_>>().join(" + ")),
-        }
-    }
-}
-
-impl Display for Spread {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:.3} ({:.2}-{:.2})", self.median, self.min, self.max)
+        self.verdicts().all(|(_, met)| met)
     }
 }
 
@@ -214,14 +221,27 @@ pub(crate) struct Idle {
     pub(crate) silent: f64,
     /// Bytes for each connection after one echo of 1 KiB.
     pub(crate) spoken: f64,
+    /// Bytes for each connection after 64 KiB were echoed to each.
+    pub(crate) busy: f64,
+    /// Bytes of the kernel for each connection that never spoke, both ends together; others use it too.
+    pub(crate) kernel: f64,
+    /// Most bytes for each connection that is allowed, where a target is set.
+    pub(crate) most: Option<f64>,
 }
 
-impl Display for Idle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, connections, empty, silent, spoken } = self;
-        write!(f, "{name:<14}{connections:>7} connections: {silent:>7.0} B each, {spoken:>7.0} B each after one echo")?;
-        writeln!(f, "; {} KiB without any", empty / 1024)
+impl Idle {
+    /// Is the target reached?
+    pub(crate) fn is_met(&self) -> bool {
+        self.most.is_none_or(|most| self.silent <= most && self.spoken <= most)
     }
+}
+
+/// A figure that stands for itself.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Figure {
+    pub(crate) name: String,
+    pub(crate) unit: &'static str,
+    pub(crate) value: Spread,
 }
 
 /// All of one call of the program, for other programs.
@@ -234,6 +254,7 @@ pub(crate) struct Report<'a> {
     pub(crate) pinned: bool,
     pub(crate) cases: Vec<Case>,
     pub(crate) idle: Vec<Idle>,
+    pub(crate) figures: Vec<Figure>,
 }
 
 impl Report<'_> {
@@ -245,10 +266,10 @@ impl Report<'_> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn series(name: &str, figures: &[(f64, f64)]) -> Series {
+    fn series(name: &str, role: Role, figures: &[(f64, f64)]) -> Series {
         let run = |&(messages_per_second, server_ns): &(f64, f64)| Run {
             messages_per_second,
             p50_us: 1.0,
@@ -257,38 +278,38 @@ mod tests {
             max_us: 4.0,
             server_ns,
             each_ns: vec![server_ns / 4.0, server_ns / 4.0 * 3.0],
+            memory: 1 << 20,
             foreign: 0.0,
         };
-        Series { runs: figures.iter().map(run).collect(), ..Series::new(name) }
+        Series { runs: figures.iter().map(run).collect(), ..Series::new(name, role) }
     }
 
-    fn case(least: f64, most: Option<f64>) -> Case {
-        let shape = Shape { connections: 50, window: 1, body: 128, coalescing: true };
-        let reference = series("reference", &[(100.0, 10.0), (200.0, 20.0), (50.0, 5.0)]);
-        let echo = series("echo", &[(90.0, 11.0), (200.0, 21.0), (48.0, 6.0)]);
-        Case::new(shape, Some(Target { throughput: least, cpu: most, p99: None }), vec![reference, echo])
+    /// A reference, ours and a peer; ours should have `least` of the reference's throughput at `most` of its time.
+    pub(crate) fn case(least: f64, most: f64) -> Case {
+        let epoll = series("epoll", Role::Reference, &[(100.0, 10.0), (200.0, 20.0), (50.0, 5.0)]);
+        let ours = series("ours", Role::Ours, &[(90.0, 11.0), (200.0, 21.0), (48.0, 6.0)]);
+        let due = series("due", Role::Peer, &[(30.0, 40.0), (50.0, 80.0), (12.0, 24.0)]);
+        let targets =
+            vec![Target::of("ours", "epoll").throughput(least).cpu(most), Target::of("ours", "absent").cpu(1.0)];
+        let title = Title { text: "a case".into(), load: serde_json::Value::Null, unit: "msg", targets };
+        Case::new(title, vec![epoll, ours, due])
     }
 
     #[test]
     fn ratios_are_taken_inside_each_repetition() {
-        let case = case(0.9, None);
-        let ratio = case.series[1].throughput_ratio.expect("a ratio");
-        assert_eq!(ratio, Spread { min: 0.9, median: 0.96, max: 1.0 });
-        assert!(case.series[0].throughput_ratio.is_none());
+        let case = case(0.9, 2.0);
+        let pairs: Vec<_> = case.ratios.iter().map(|r| (r.name.as_str(), r.to.as_str())).collect();
+        assert_eq!(pairs, [("ours", "epoll"), ("due", "epoll"), ("ours", "due")]);
+        assert_eq!(case.ratios[0].throughput, Spread { min: 0.9, median: 0.96, max: 1.0 });
+        assert_eq!(case.ratios[2].throughput, Spread { min: 3.0, median: 4.0, max: 4.0 });
     }
 
     #[test]
-    fn a_target_is_met_by_the_medians() {
-        assert!(case(0.96, Some(1.1)).is_met());
-        assert!(!case(0.97, Some(1.1)).is_met());
-        assert!(!case(0.96, Some(1.09)).is_met());
-        assert!(case(0.97, None).to_string().contains("MISSED"));
-    }
-
-    #[test]
-    fn processes_of_one_server_are_told_apart() {
-        let case = case(0.9, None).to_string();
-        assert!(case.contains("ns/msg = 3 + 8"), "{case}");
+    fn a_target_is_met_by_the_medians_and_one_for_an_absent_server_is_not_asked() {
+        assert!(case(0.96, 1.1).is_met());
+        assert!(!case(0.97, 1.1).is_met());
+        assert!(!case(0.96, 1.09).is_met());
+        assert_eq!(case(0.96, 1.1).targets.len(), 1);
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! The programs that are measured, each a process of its own.
 
 use std::{
+    cell::RefCell,
     io::{BufRead, BufReader},
     net::{Ipv4Addr, SocketAddr, TcpListener},
-    path::Path,
     process::{Child, ChildStdout, Command, Stdio},
     sync::{
         atomic::{AtomicU16, Ordering},
@@ -13,69 +13,28 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{Fallible, exchange::exchange, measure::pin};
+use crate::{
+    Fallible,
+    exchange::exchange,
+    measure::pin,
+    subject::{ADDRESS, AWAY, HOME, Subject},
+};
 
 /// How long a program may take to say `ready`.
 const START_LIMIT: Duration = Duration::from_secs(20);
 /// How long an answer is waited for before it is asked for again.
 const BETWEEN_QUESTIONS: Duration = Duration::from_millis(200);
-/// What stands for the address in a command.
-const ADDRESS: &str = "{tcp}";
-/// What stands for another free address, the same in all commands of a subject.
-const HOME: &str = "{home}";
 
-/// A program to measure, in one process or more: it echoes frames at the address that replaces `{tcp}`; each process
-/// prints `ready`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Subject {
-    pub(crate) name: String,
-    pub(crate) commands: Vec<Vec<String>>,
-}
-
-impl Subject {
-    /// This very program as the reference.
-    pub(crate) fn reference() -> Fallible<Self> {
-        let program = std::env::current_exe()?.display().to_string();
-        Ok(Self::new("reference", [program.as_str(), "reference", "--tcp", ADDRESS]))
-    }
-
-    /// The echo example.
-    pub(crate) fn echo(program: &Path) -> Self {
-        Self::new("echo", [program.display().to_string().as_str(), "--tcp", ADDRESS])
-    }
-
-    /// The echo example with its handler on a node: in the same process, over links in memory.
-    pub(crate) fn memory(program: &Path) -> Self {
-        Self::new("memory", [program.display().to_string().as_str(), "--tcp", ADDRESS, "--via", "node"])
-    }
-
-    /// The echo example as a gate and a node in two processes, with links of this scheme between them.
-    pub(crate) fn split(program: &Path, scheme: &str) -> Self {
-        let program = program.display();
-        let peers = format!("--registry peer://{HOME} --locator peer://{HOME} --eventbus peer://{HOME}");
-        let common = format!("--transport {scheme}://127.0.0.1:0 {peers}");
-        let node = format!("{program} --roles node {common}");
-        let gate = format!("{program} --tcp {ADDRESS} --via node --roles gate {common}");
-        Self { name: scheme.into(), commands: vec![words(&node), words(&gate)] }
-    }
-
-    /// `NAME=PROGRAM ARGS`, split at white space; `;` goes between the commands of several processes.
-    pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        match text.split_once('=') {
-            Some((name, commands)) if commands.contains(ADDRESS) => {
-                Ok(Self { name: name.into(), commands: commands.split(';').map(words).collect() })
-            }
-            _ => Err(format!("want NAME=PROGRAM ARGS with {ADDRESS} where the address goes")),
-        }
-    }
-
-    fn new<'a>(name: &str, command: impl IntoIterator<Item = &'a str>) -> Self {
-        Self { name: name.into(), commands: vec![command.into_iter().map(String::from).collect()] }
-    }
-}
-
-fn words(command: &str) -> Vec<String> {
-    command.split_whitespace().map(String::from).collect()
+/// What a server is in a comparison.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Role {
+    /// What the machine can do: others are given as ratios to it.
+    Reference,
+    /// This framework.
+    Ours,
+    /// Another one: ours is given as a ratio to it.
+    Peer,
 }
 
 /// Which core the server gets and which the load generator; `None`: the system decides.
@@ -88,23 +47,29 @@ pub(crate) struct Cores {
 /// A running subject; its processes are killed when this is dropped.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
+    /// What stands for `{home}`.
+    pub(crate) home: SocketAddr,
     children: Vec<Child>,
+    /// Processes that load it for this program.
+    helpers: RefCell<Vec<u32>>,
 }
 
 impl Server {
-    /// Starts `subject`, its processes one after the other, and waits until it is ready. Pins it and the calling thread
-    /// to their cores.
+    /// Starts `subject`, its processes one after the other, and waits until it answers. Pins it and the calling thread to
+    /// their cores.
     pub(crate) fn start(subject: &Subject, cores: Option<Cores>) -> Fallible<Self> {
         let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let (address, home) = (local(free_port()?), local(free_port()?).to_string());
-        let mut server = Self { address, children: Vec::new() };
+        let (address, home) = (local(free_port()?), local(free_port()?));
+        let places = [(ADDRESS, address), (HOME, home), (AWAY, local(free_port()?))];
+        let mut server = Self { address, home, children: Vec::new(), helpers: RefCell::default() };
         for command in &subject.commands {
-            let words = command.iter().map(|w| w.replace(ADDRESS, &address.to_string()).replace(HOME, &home));
-            server.spawn(words.collect(), cores)?;
+            let put =
+                |word: &String| places.iter().fold(word.clone(), |w, (name, at)| w.replace(name, &at.to_string()));
+            server.spawn(command.iter().map(put).collect(), cores)?;
             server.wait_ready().map_err(|e| format!("{} did not say `ready`: {e}", subject.name))?;
         }
-        if subject.commands.len() > 1 {
-            server.wait_answer().map_err(|e| format!("{} does not answer: {e}", subject.name))?;
+        if subject.commands.len() > 1 || subject.role == Role::Peer {
+            server.wait_answer(subject).map_err(|e| format!("{} does not answer: {e}", subject.name))?;
         }
         Ok(server)
     }
@@ -127,10 +92,10 @@ impl Server {
     }
 
     /// Processes that accept may still have to find each other.
-    fn wait_answer(&self) -> Fallible<()> {
+    fn wait_answer(&self, subject: &Subject) -> Fallible<()> {
         let begin = Instant::now();
         loop {
-            match exchange(self.address, BETWEEN_QUESTIONS) {
+            match exchange(self.address, subject.dialect, subject.content, BETWEEN_QUESTIONS) {
                 Err(e) if begin.elapsed() > START_LIMIT => return Err(e),
                 Err(_) => thread::sleep(BETWEEN_QUESTIONS),
                 Ok(()) => return Ok(()),
@@ -141,6 +106,16 @@ impl Server {
     /// The numbers of the processes, in the order of the commands.
     pub(crate) fn pids(&self) -> impl Iterator<Item = u32> {
         self.children.iter().map(Child::id)
+    }
+
+    /// The processes that load it for this program: what they use is not foreign.
+    pub(crate) fn helpers(&self) -> impl Iterator<Item = u32> {
+        self.helpers.borrow().clone().into_iter()
+    }
+
+    /// From now on `pid` loads it, and nobody before it.
+    pub(crate) fn helped_by(&self, pid: u32) {
+        *self.helpers.borrow_mut() = vec![pid];
     }
 }
 
@@ -184,16 +159,6 @@ fn free_port() -> Fallible<u16> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_peer_is_a_name_and_a_command_with_an_address() {
-        let peer = Subject::parse("due=./server --listen {tcp}").expect("a peer");
-        assert_eq!(peer, Subject::new("due", ["./server", "--listen", "{tcp}"]));
-        let two = Subject::parse("due=./node --home {home};./gate --listen {tcp}").expect("a peer");
-        assert_eq!(two.commands, [words("./node --home {home}"), words("./gate --listen {tcp}")]);
-        assert!(Subject::parse("due=./server").is_err());
-        assert!(Subject::parse("./server {tcp}").is_err());
-    }
 
     #[test]
     fn a_program_that_ends_at_once_is_an_error() {

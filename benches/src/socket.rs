@@ -129,9 +129,9 @@ impl Socket {
         Ok(self.rest.is_empty())
     }
 
-    /// Are there bytes that the system did not take?
-    pub(crate) fn blocked(&self) -> bool {
-        !self.rest.is_empty()
+    /// Bytes that the system did not take.
+    pub(crate) fn waiting(&self) -> usize {
+        self.rest.len()
     }
 
     fn watch(&self, poller: &Poller, interest: EventFlags) -> io::Result<()> {

@@ -1,0 +1,134 @@
+//! This framework as the server that is measured: echoes of bytes and of JSON, and pushes to rooms.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use clap::ValueEnum;
+use due::{
+    core::{Notify as CoreNotify, Push as CorePush, units},
+    handler::Raw,
+    prelude::*,
+};
+use futures_util::future::try_join_all;
+
+use crate::{
+    Fallible,
+    room::{self, Tick, joined},
+};
+
+const ECHO: Call<Bytes, Bytes, Raw> = Call::new(1, "bench.echo");
+const ECHO_JSON: Call<Message, Message> = Call::new(1, "bench.echo");
+const JOIN: Call<Bytes, Bytes, Raw> = Call::new(room::JOIN as i32, "bench.join");
+const TICK: CoreNotify<Bytes, Raw> = CoreNotify::new(room::TICK as i32, "bench.tick");
+const PUSHED: CorePush<Bytes, Raw> = CorePush::new(room::PUSH as i32, "bench.push");
+
+/// The body of due's published benchmark.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Message {
+    message: String,
+}
+
+/// `serve`.
+#[derive(clap::Args)]
+pub(crate) struct ServeArgs {
+    /// Listen for tcp clients: HOST:PORT.
+    #[arg(long, value_name = "ADDRESS")]
+    tcp: Option<String>,
+    /// Listen for WebSocket clients.
+    #[arg(long, value_name = "ADDRESS")]
+    ws: Option<String>,
+    /// Listen for kcp clients.
+    #[arg(long, value_name = "ADDRESS")]
+    kcp: Option<String>,
+    /// Where handlers run.
+    #[arg(long, value_enum, default_value_t = Via::Gate)]
+    via: Via,
+    /// Decode and encode JSON bodies.
+    #[arg(long)]
+    json: bool,
+    /// Four bytes of route and of seq.
+    #[arg(long)]
+    wide: bool,
+    /// A client silent for two of these is closed.
+    #[arg(long, default_value = "60s", value_parser = units::duration)]
+    heartbeat: Duration,
+    #[command(flatten)]
+    due: due::Cli,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Via {
+    /// On the connection's own shard.
+    Gate,
+    /// On a node of its own shards, over a link.
+    Node,
+}
+
+impl ServeArgs {
+    fn listeners(&self) -> Vec<String> {
+        let width = if self.wide { "&route-bytes=4&seq-bytes=4" } else { "" };
+        let query = format!("heartbeat={}&max-body=65536{width}", units::show(self.heartbeat));
+        let named = [("tcp", &self.tcp), ("ws", &self.ws), ("kcp", &self.kcp)];
+        named.iter().filter_map(|(scheme, at)| Some(format!("{scheme}://{}?{query}", at.as_ref()?))).collect()
+    }
+
+    fn routes(&self) -> Routes {
+        let rooms = Routes::new().route(JOIN, join).route(TICK, tick);
+        match self.json {
+            true => rooms.route(ECHO_JSON, echo_json),
+            false => rooms.raw(ECHO, |rq, out| {
+                out.extend_from_slice(rq.body.bytes());
+                Ok(())
+            }),
+        }
+    }
+}
+
+/// Serves until a signal comes; says `ready` on standard output when clients may come.
+pub(crate) fn run(args: ServeArgs) -> Fallible<bool> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(serve(args))?;
+    Ok(true)
+}
+
+async fn serve(args: ServeArgs) -> Fallible<()> {
+    let gate = args.listeners().into_iter().fold(Gate::new("gate"), Gate::listen);
+    let mut app = App::new(due::drivers()).with(gate).with(Node::new("bench").routes(args.routes()));
+    if args.via == Via::Gate {
+        app = app.shared_shards();
+    }
+    let running = app.args(args.due.read()?).start().await?;
+    crate::say("ready")?;
+    due::app::signal().await?;
+    Ok(running.stop(Duration::from_secs(5)).await?)
+}
+
+async fn echo_json(Msg(message): Msg<Message>) -> Message {
+    message
+}
+
+async fn join(me: Session, Msg(body): Msg<Bytes>) -> Result<Bytes, Fault> {
+    let number = joined(&body).ok_or_else(|| Fault::new(Code::BAD_REQUEST, "want the number of a room"))?;
+    me.subscribe(&name(number))?;
+    Ok(body)
+}
+
+/// All messages of a tick are handed over before any is waited for: so each member gets them in one write.
+async fn tick(to: Cluster, Msg(body): Msg<Bytes>) -> due::Result<()> {
+    let Some(tick) = Tick::read(&body) else { return Ok(()) };
+    let names: Arc<[String]> = (0..tick.rooms).map(name).collect();
+    let bodies = (0..tick.count).map(|i| Bytes::from(tick.push(i)));
+    let pushes = bodies.flat_map(|body| (0..names.len()).map(move |room| (room, body.clone())));
+    let all = pushes.map(|(room, body)| {
+        let (to, names) = (to.clone(), names.clone());
+        async move {
+            let Some(room) = names.get(room) else { return Ok(()) };
+            to.push(To::Channel(room), PUSHED, &body).await.map(drop)
+        }
+    });
+    try_join_all(all).await.map(drop)
+}
+
+fn name(room: u32) -> String {
+    format!("room-{room}")
+}
