@@ -29,6 +29,8 @@ const BLOCKED: Duration = Duration::from_millis(10);
 const BETWEEN_ACCOUNTS: Duration = Duration::from_secs(1);
 /// A sink that has lost nothing for so long keeps up again.
 const QUIET: Duration = Duration::from_secs(3);
+/// A failure is told at most that often: a sink that works now and then would fill the others.
+const BETWEEN_FAILURES: Duration = Duration::from_secs(10);
 /// Calls that may fail once the log is closed.
 const LAST_TRIES: u32 = 3;
 
@@ -56,6 +58,9 @@ pub(crate) struct Writer {
     last_loss: Option<Instant>,
     /// The next pause, while calls fail.
     pause: Option<Duration>,
+    told_failure: Option<Instant>,
+    /// The others wait to hear that it works again.
+    is_told: bool,
     last_tries: u32,
 }
 
@@ -73,6 +78,8 @@ impl Writer {
             told: None,
             last_loss: None,
             pause: None,
+            told_failure: None,
+            is_told: false,
             last_tries: 0,
         };
         let spawned = thread::Builder::new().name("due-log".to_owned()).spawn(move || writer.run());
@@ -168,7 +175,8 @@ impl Writer {
     }
 
     fn works(&mut self) {
-        if self.pause.take().is_some() {
+        self.pause = None;
+        if std::mem::take(&mut self.is_told) {
             self.hub.tell(&self.channel, Level::WARN, "a sink of the log works again", None);
         }
     }
@@ -176,7 +184,10 @@ impl Writer {
     /// Waits before the next try; `true`: there is none.
     fn fails(&mut self, error: &io::Error, closed: bool) -> bool {
         let would_block = error.kind() == io::ErrorKind::WouldBlock;
-        if self.pause.is_none() && !would_block {
+        let is_time = self.told_failure.is_none_or(|told| told.elapsed() >= BETWEEN_FAILURES);
+        if self.pause.is_none() && is_time && !would_block {
+            self.told_failure = Some(Instant::now());
+            self.is_told = true;
             self.hub.tell(&self.channel, Level::ERROR, "a sink of the log fails; it is tried again", Some(error));
         }
         let pause = if would_block { BLOCKED } else { self.pause.unwrap_or(PAUSES.0) };

@@ -9,6 +9,7 @@ use std::{
     io::{self, BufRead, BufReader, ErrorKind},
     process::Command,
     sync::{Arc, mpsc},
+    time::Instant,
 };
 
 use common::{Folder, Shelf, setup, with};
@@ -113,6 +114,39 @@ fn a_full_disk_is_told_once_and_costs_no_line_that_the_queue_can_hold() {
     assert_eq!((other.count("fails"), guard.sinks()[0].lost), (1, 0));
     let lines: Vec<String> = shelf.messages().into_iter().filter(|m| ["first", "second"].contains(&&**m)).collect();
     assert_eq!(lines, ["first", "second"]);
+}
+
+/// Works at every other call.
+struct Unsteady {
+    works: bool,
+    shelf: Shelf,
+}
+
+impl Sink for Unsteady {
+    fn write(&mut self, batch: &mut VecDeque<Arc<Record>>) -> io::Result<()> {
+        self.works = !self.works;
+        if self.works { self.shelf.write(batch) } else { Err(ErrorKind::TimedOut.into()) }
+    }
+}
+
+#[test]
+fn a_sink_that_fails_now_and_then_does_not_fill_the_others() {
+    let (shelf, other) = (Shelf::default(), Shelf::default());
+    let unsteady = Output::new("unsteady", Unsteady { works: true, shelf: shelf.clone() });
+    let begin = Instant::now();
+    let ((), guard) = with(setup("info").sink(unsteady).sink(other.output("other")), |_| {
+        for text in ["one", "two", "three"] {
+            tracing::info!("{text}");
+            shelf.wait_for(text);
+        }
+    });
+    other.wait_for("works again");
+    drop(guard);
+    // Once, and once more for every ten seconds that a slow machine took.
+    let most = 1 + begin.elapsed().as_secs() / 10;
+    assert_eq!(shelf.messages(), ["one", "two", "three"]);
+    assert!(other.count("it is tried again") as u64 <= most, "{:?}", other.messages());
+    assert_eq!(other.count("works again"), other.count("it is tried again"));
 }
 
 #[test]
