@@ -14,6 +14,8 @@ use crate::{
 
 /// Most bytes of text in all fields and the message.
 const MOST_BYTES: usize = 16 * 1024;
+/// Most bytes of text in the fields of a span.
+const MOST_OF_SPAN: usize = 1024;
 /// Most bytes of one text.
 const MOST_TEXT: usize = 8 * 1024;
 /// Most fields; further ones are left out.
@@ -30,13 +32,18 @@ pub(crate) struct Capture {
     room: usize,
 }
 
-impl Default for Capture {
-    fn default() -> Self {
+impl Capture {
+    pub(crate) fn of_event() -> Self {
         Self { message: String::new(), fields: Vec::new(), room: MOST_BYTES }
     }
-}
 
-impl Capture {
+    /// More of a span that has these fields already.
+    pub(crate) fn of_span(before: &[Field]) -> Self {
+        let len = |field: &Field| if let Value::Text(text) = &field.value { text.len() } else { 0 };
+        let taken: usize = before.iter().map(len).sum();
+        Self { room: MOST_OF_SPAN.saturating_sub(taken), ..Self::of_event() }
+    }
+
     fn push(&mut self, name: &Name, value: Value) {
         let name = name.name();
         // Those of records that came from the crate `log`: their target is known already.

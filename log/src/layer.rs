@@ -25,6 +25,9 @@ use crate::{
     writer::is_writer,
 };
 
+/// Most spans of a record: the innermost ones.
+const MOST_SPANS: usize = 16;
+
 /// Makes a record of each event and gives it to the hub.
 pub(crate) struct Collect(pub(crate) Arc<Hub>);
 
@@ -34,7 +37,7 @@ struct Fields(Arc<Vec<Field>>);
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Collect {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
         // First the values, whose `Debug` may do anything, then the span, which is locked meanwhile.
-        let mut capture = Capture::default();
+        let mut capture = Capture::of_span(&[]);
         attributes.record(&mut capture);
         if let Some(span) = context.span(id) {
             span.extensions_mut().replace(Fields(Arc::new(capture.fields)));
@@ -42,20 +45,21 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Collect {
     }
 
     fn on_record(&self, id: &Id, values: &Values<'_>, context: Context<'_, S>) {
-        let mut capture = Capture::default();
-        values.record(&mut capture);
         let Some(span) = context.span(id) else { return };
-        let mut extensions = span.extensions_mut();
-        let before = extensions.get_mut::<Fields>().map(|fields| fields.0.clone()).unwrap_or_default();
-        extensions.replace(Fields(Arc::new(merged(&before, capture.fields))));
+        let before = fields(&span);
+        let mut capture = Capture::of_span(&before);
+        values.record(&mut capture);
+        span.extensions_mut().replace(Fields(Arc::new(merged(&before, capture.fields))));
     }
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         if !self.0.is_open() || is_writer() {
             return;
         }
-        let spans = context.event_scope(event).map(|scope| scope.from_root().map(|span| shown(&span)).collect());
-        let record = record(event, spans.unwrap_or_default());
+        let scope = context.event_scope(event).into_iter().flatten();
+        let mut spans: Vec<Span> = scope.take(MOST_SPANS).map(|span| shown(&span)).collect();
+        spans.reverse();
+        let record = record(event, spans);
         let key = key(event, &record);
         self.0.log(record, key);
     }
@@ -68,12 +72,15 @@ fn merged(before: &[Field], new: Vec<Field>) -> Vec<Field> {
 }
 
 fn shown<'a, S: LookupSpan<'a>>(span: &SpanRef<'a, S>) -> Span {
-    let fields = span.extensions().get::<Fields>().map(|fields| fields.0.clone()).unwrap_or_default();
-    Span { name: span.name(), fields }
+    Span { name: span.name(), fields: fields(span) }
+}
+
+fn fields<'a, S: LookupSpan<'a>>(span: &SpanRef<'a, S>) -> Arc<Vec<Field>> {
+    span.extensions().get::<Fields>().map(|fields| fields.0.clone()).unwrap_or_default()
 }
 
 fn record(event: &Event<'_>, spans: Vec<Span>) -> Record {
-    let mut capture = Capture::default();
+    let mut capture = Capture::of_event();
     event.record(&mut capture);
     // Records of the crate `log` come as events of one target; their own is in a field.
     let target = match event.normalized_metadata() {

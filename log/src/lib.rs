@@ -25,7 +25,8 @@
 //! * **A sink that fails is tried again**, and the others are told once.
 //! * **Levels change while the program runs**, for a time ([`Levels`]). A place that is not logged costs next to nothing.
 //! * **Equal lines of one place** are written a few times a second; the rest is counted.
-//! * **A line is a line**: control characters are escaped, texts are cut at 8 KiB, and 16 KiB in all.
+//! * **A line is a line**: control characters are escaped, texts are cut at 8 KiB, and 16 KiB in all; spans have
+//!   1 KiB each.
 //! * **Secrets**: passwords in URLs and values behind telling names are hidden, also where a program forgot to.
 //!
 //! A sink is one trait, [`Sink`].

@@ -104,14 +104,26 @@ fn no_event_is_larger_than_its_bound() {
     let shelf = Shelf::default();
     let large = "x".repeat(1 << 20);
     let ((), guard) = with(setup("info").sink(shelf.output("shelf")), |_| {
+        let deep: Vec<_> = (0..100)
+            .map(|n| {
+                let span = tracing::info_span!("deep", n, a = large, b = tracing::field::Empty);
+                for _ in 0..10 {
+                    span.record("b", &large);
+                }
+                span.entered()
+            })
+            .collect();
         tracing::info!(a = large, b = large, c = ?large, d = %large, "{large}");
+        deep.into_iter().rev().for_each(drop);
     });
     assert!(guard.flush());
     let mut line = String::new();
     Format::Json.write(&shelf.records()[0], &mut line);
-    assert!(line.len() < 20_000, "{}", line.len());
+    assert!(line.len() < 40_000, "{}", line.len());
     let read: Json = serde_json::from_str(&line).unwrap();
     assert!(read["message"].as_str().unwrap().ends_with("x…"));
+    let spans: Vec<u64> = (0..).map_while(|n| read["spans"][n]["fields"]["n"].as_u64()).collect();
+    assert_eq!(spans, (84..100).collect::<Vec<_>>(), "the innermost, the outer ones first");
 }
 
 #[test] // invariant 13
