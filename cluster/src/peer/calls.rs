@@ -116,8 +116,12 @@ impl Peers {
 
     /// The tables of all nodes, one node of each; nodes that cannot be asked are passed over.
     pub(crate) async fn all_tables(&self) -> BTreeMap<u64, Arc<NodeTable>> {
+        self.tables_of(self.nodes().iter()).await
+    }
+
+    async fn tables_of(&self, nodes: impl Iterator<Item = &Instance>) -> BTreeMap<u64, Arc<NodeTable>> {
         let mut all = BTreeMap::new();
-        for member in self.nodes().iter() {
+        for member in nodes {
             if all.contains_key(&member.routes) {
                 continue;
             }
@@ -129,8 +133,9 @@ impl Peers {
         all
     }
 
+    /// Nodes of other processes that serve the route. One's own is not dialed: it would be for every call again.
     async fn serving(&self, route: RouteId) -> Vec<Serving> {
-        let tables = self.all_tables().await;
+        let tables = self.tables_of(self.nodes().iter().filter(|member| member.owner() != self.own)).await;
         let named = |member: &Instance| {
             let route = tables.get(&member.routes)?.routes.iter().find(|r| r.id == route.0)?;
             Some(Serving { member: member.clone(), route: route.clone() })
@@ -213,7 +218,47 @@ impl Cluster {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use due_core::{
+        Url,
+        registry::{self, Registry},
+        transport::{Acceptor, Dialer, Link, Transport, memory},
+    };
+
     use super::*;
+
+    /// Counts who comes, and takes nobody.
+    #[derive(Default)]
+    struct Counts(AtomicUsize);
+
+    impl Acceptor for Counts {
+        fn accept(&self, _: Dialer, _: Box<dyn Link>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[tokio::test]
+    async fn who_serves_a_route_is_not_asked_of_oneself() {
+        let transport = Arc::new(memory::Memory::default());
+        let registry: Arc<dyn Registry> = Arc::new(registry::Kept::new(registry::memory::Memory::default()));
+        let (mut counts, mut held, mut owners) = (Vec::new(), Vec::new(), Vec::new());
+        for (id, routes) in [("own", 1), ("other", 2)] {
+            let url = Url::parse(&format!("memory://{id}")).unwrap();
+            let node = Instance::new(InstanceKind::Node, id, "game");
+            let node = Instance { routes, state: State::Work, endpoints: vec![url.to_string()], ..node };
+            let count = Arc::new(Counts::default());
+            let listening = transport.listen(&url, node.owner(), count.clone()).await.unwrap();
+            owners.push(node.owner());
+            held.push((listening, registry.register(node).await.unwrap()));
+            counts.push(count);
+        }
+        let (peers, _following) = Peers::new(owners[0].clone(), &registry, transport).await.unwrap();
+        assert_eq!(peers.nodes().len(), 2);
+        assert!(peers.serving(RouteId(1)).await.is_empty(), "both hang up");
+        let came: Vec<_> = counts.iter().map(|count| count.0.load(Ordering::Relaxed)).collect();
+        assert_eq!(came, [0, 1]);
+    }
 
     #[test]
     fn calls_and_what_they_come_to_survive_the_wire() {
