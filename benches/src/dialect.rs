@@ -129,12 +129,13 @@ fn upgrade(stream: &mut TcpStream) -> Fallible<()> {
         "GET / HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
          Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
     )?;
-    let mut head = Vec::new();
-    let mut byte = [0];
-    // Byte by byte: what follows the head belongs to the connection.
+    let (mut head, mut scratch) = (Vec::new(), [0; 1024]);
+    // The server is silent after the head until it is asked something.
     while !head.ends_with(b"\r\n\r\n") && head.len() < HEAD_LIMIT {
-        stream.read_exact(&mut byte)?;
-        head.extend_from_slice(&byte);
+        match stream.read(&mut scratch)? {
+            0 => return Err("the server closed the connection before it was upgraded".into()),
+            n => head.extend_from_slice(scratch.get(..n).unwrap_or_default()),
+        }
     }
     if head.starts_with(b"HTTP/1.1 101 ") {
         return Ok(());

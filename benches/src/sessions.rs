@@ -9,6 +9,7 @@ use std::{
 
 use bytes::Bytes;
 use due_sdk::{Client, EventLoop, Raw};
+use futures_util::future::try_join_all;
 use tokio::{
     runtime::{Builder, Runtime},
     time::{MissedTickBehavior, interval},
@@ -25,6 +26,9 @@ const ECHO: due::core::Call<Bytes, Bytes, Raw> = due::core::Call::new(1, "bench.
 /// How long an answer may take on a bad network.
 const ANSWER_LIMIT: Duration = Duration::from_secs(20);
 
+/// Clients that connect at the same time.
+const AT_ONCE: usize = 100;
+
 /// Sessions behind a network that loses datagrams.
 pub(crate) struct Sessions {
     clients: Vec<Client>,
@@ -36,7 +40,7 @@ pub(crate) struct Sessions {
 }
 
 impl Sessions {
-    /// Connects `count` clients over kcp, one after the other.
+    /// Connects `count` clients over kcp, so many at once that a lost datagram does not hold them all.
     pub(crate) fn connect(to: SocketAddr, count: usize, body: usize, rate: f64, loss: f64) -> Fallible<Self> {
         let shim = Shim::start(to, loss)?;
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
@@ -44,8 +48,10 @@ impl Sessions {
         let clients = runtime.block_on(async {
             let event_loop = EventLoop::start()?;
             let mut clients = Vec::with_capacity(count);
-            for _ in 0..count {
-                clients.push(Client::builder(&url).timeout(ANSWER_LIMIT).on(&event_loop).connect().await?);
+            while clients.len() < count {
+                let wanted = AT_ONCE.min(count - clients.len());
+                let builder = Client::builder(&url).timeout(ANSWER_LIMIT).on(&event_loop);
+                clients.extend(try_join_all((0..wanted).map(|_| builder.clone().connect())).await?);
             }
             Fallible::Ok(clients)
         })?;

@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use super::series::MANY;
 use crate::{
     Fallible,
     contest::{Begin, Title},
@@ -56,7 +57,7 @@ pub(crate) fn run(args: &PublishedArgs) -> Fallible<bool> {
     let all = stage.start(subjects)?;
     for &body in &args.bodies {
         for &connections in &args.connections {
-            let window = if connections > 500 { WINDOW / 2 } else { WINDOW };
+            let window = if connections > MANY { WINDOW / 2 } else { WINDOW };
             let shape = Shape { coalescing: false, ..Shape::plain(connections, window, body) };
             let mut title = shape.title("gate and node, JSON decoded and encoded, ");
             title.targets = targets(connections);

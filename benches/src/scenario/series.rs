@@ -9,6 +9,9 @@ use crate::{
     subject::Subject,
 };
 
+/// More connections than these are many.
+pub(crate) const MANY: usize = 500;
+
 /// Of `s1`, `s2`, `s3` and `s13`.
 #[derive(clap::Args)]
 pub(crate) struct SeriesArgs {
@@ -31,7 +34,11 @@ impl SeriesArgs {
         let mut shapes = Vec::new();
         for &coalescing in clients {
             for &body in &self.bodies {
-                let one = |&connections: &usize| Shape { coalescing, ..Shape::plain(connections, window, body) };
+                let one = |&connections: &usize| {
+                    // With many connections half as much on each is plenty in flight.
+                    let window = if connections > MANY { window.div_ceil(2) } else { window };
+                    Shape { coalescing, ..Shape::plain(connections, window, body) }
+                };
                 shapes.extend(self.connections.iter().map(one));
             }
         }
