@@ -7,6 +7,18 @@ mod golden;
 
 use std::collections::BTreeSet;
 
+use due_crypto::rsa::DueRsa;
+
+#[cfg(feature = "rsa-pkcs1v15")]
+fn pkcs1v15() -> Option<DueRsa> {
+    Some(DueRsa::new(due_crypto::rsa::Padding::Pkcs1v15).allow_pkcs1v15())
+}
+
+#[cfg(not(feature = "rsa-pkcs1v15"))]
+fn pkcs1v15() -> Option<DueRsa> {
+    None
+}
+
 #[test]
 fn golden_messages_are_decrypted_and_golden_signatures_hold() {
     let mut seen = BTreeSet::new();

@@ -5,7 +5,7 @@
 //! `DUE_GOLDEN=write cargo test -p due-tests --test crypto_interop golden` writes it anew.
 //!
 //! The Go program is in `tests/interop/go/crypto`; a missing Go tool chain is a failure, not a reason to skip.
-#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test may")]
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "a test may")]
 
 #[path = "../../crypto/tests/common/golden.rs"]
 mod golden;
@@ -157,6 +157,10 @@ fn check_signer(ours: &dyn Signer, operation: &str, keys: [&str; 2], more: &[&[u
 
 const RSA: [&str; 2] = ["rsa-pub", "rsa"];
 const ECC: [&str; 2] = ["ec-pub", "ec"];
+
+fn pkcs1v15() -> Option<DueRsa> {
+    Some(DueRsa::new(Padding::Pkcs1v15).allow_pkcs1v15())
+}
 
 fn due_rsa(settings: DueRsa) -> DueRsaEncryptor {
     let both = DueRsaEncryptor::new(settings).expect("allowed");

@@ -1,9 +1,8 @@
 //! Golden messages and signatures: made once by Go's libraries and by this crate, read by both ever since.
-//! `tests/tests/crypto_interop.rs` writes the file anew when it is asked to, and lets Go read it.
+//! `tests/tests/crypto_interop.rs` writes the file anew when it is asked to, and lets Go read it. Who includes this has
+//! `pkcs1v15`, the settings of that padding if the feature is on.
 
 use due_core::{Encryptor, Signer};
-#[cfg(feature = "rsa-pkcs1v15")]
-use due_crypto::rsa::Padding::Pkcs1v15;
 use due_crypto::{
     ecc::{self, DueEccEncryptor, DueEccSigner, EccEncryptor},
     rsa::{self, DueRsa, DueRsaEncryptor, DueRsaSigner, Padding::Strong, RsaEncryptor},
@@ -53,8 +52,7 @@ pub(crate) fn encryptor(form: &str) -> Option<(Box<dyn Encryptor>, &'static [u8]
             (Box::new(both.with_private(ecc).unwrap()), b"route 7")
         }
         "oaep" => (due(DueRsa::new(Strong).label("room")), b""),
-        #[cfg(feature = "rsa-pkcs1v15")]
-        "v15" => (due(DueRsa::new(Pkcs1v15).allow_pkcs1v15()), b""),
+        "v15" => (due(super::pkcs1v15()?), b""),
         "ecies" => {
             let both = DueEccEncryptor::new().shared("one", "two").for_peer(ecc.public_key());
             (Box::new(both.with_private(ecc)), b"")
@@ -72,8 +70,7 @@ pub(crate) fn signer(form: &str) -> Option<Box<dyn Signer>> {
     };
     Some(match form {
         "pss" => due(DueRsa::new(Strong)),
-        #[cfg(feature = "rsa-pkcs1v15")]
-        "v15-signature" => due(DueRsa::new(Pkcs1v15).allow_pkcs1v15()),
+        "v15-signature" => due(super::pkcs1v15()?),
         "ecdsa" => Box::new(DueEccSigner::new().trust(ecc.public_key()).with_private(ecc)),
         _ => return None,
     })
