@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use due_core::{
-    Call, Codec, Error, Kind, Notify, Owner, Push, Result, RouteDef, Topic, Uid,
+    Call, Codec, Encryptor, Error, Kind, Notify, Owner, Push, Result, RouteDef, Topic, Uid,
     bus::EventBus,
     cache::Cache,
     config::ConfigSource,
@@ -25,7 +25,7 @@ use crate::{
     link::{Audience, Counts, FLAG_THEN_CLOSE, GateOrder, class_bits},
     node::call::Callee,
     peer::{Called, Peers},
-    session::{ORDER_LIMIT, Session, encode_error},
+    session::{ORDER_LIMIT, Session, encode_error, sealed_body},
     shard::inbox::Inbox,
 };
 
@@ -44,6 +44,8 @@ pub(crate) struct Inner {
     pub(crate) service: tokio::runtime::Handle,
     /// Blocking handlers that may run at once.
     pub(crate) pool: Arc<tokio::sync::Semaphore>,
+    /// The encryptor of this process's nodes.
+    pub(crate) encryptor: Option<Arc<dyn Encryptor>>,
 }
 
 /// Blocking handlers that may run at once in a process; more wait, their sessions with them.
@@ -138,9 +140,15 @@ impl Cluster {
     }
 
     async fn push_with<T, C: Codec<T>>(&self, to: To<'_>, push: Push<T, C>, value: &T, flags: u8) -> Result<Sent> {
-        let mut body = Vec::new();
-        C::default().encode(value, &mut body).map_err(encode_error)?;
         let def = push.def();
+        let body = match &self.0.encryptor {
+            Some(by) if !C::RAW => sealed_body::<T, C>(&**by, def.id, value)?,
+            _ => {
+                let mut body = Vec::new();
+                C::default().encode(value, &mut body).map_err(encode_error)?;
+                body
+            }
+        };
         let flags = flags | class_bits(def.flags.class);
         let make = |to| GateOrder::Push { to, route: def.id.0, flags, body: body.clone() };
         let mut sent = Sent::default();

@@ -13,7 +13,8 @@ use std::{
 };
 
 use due_core::{
-    Class, Code, Codec, Epoch, Error, Kind, Owner, Push, Result, SessionId, Uid,
+    Class, Code, Codec, Encryptor, Epoch, Error, Kind, Owner, Push, Result, RouteId, SessionId, Uid,
+    crypto::seal_body,
     locate::{Claim, Locator, Place, Subject},
     transport::{FrameKind, Head},
 };
@@ -58,6 +59,8 @@ pub(crate) struct NodeSelf {
     pub(crate) owner: Owner,
     pub(crate) locator: Arc<dyn Locator>,
     pub(crate) bindings: Bindings,
+    /// Encrypts bodies for clients.
+    pub(crate) encryptor: Option<Arc<dyn Encryptor>>,
 }
 
 impl NodeSelf {
@@ -192,7 +195,16 @@ impl Session {
             lane: self.0.lane,
             ..Head::default()
         };
-        self.0.home.push(self.0.key, head, |out| C::default().encode(value, out).map_err(encode_error))
+        let (home, key) = (&self.0.home, self.0.key);
+        let Some(by) = self.0.node.encryptor.as_deref().filter(|_| !C::RAW) else {
+            return home.push(key, head, |out| C::default().encode(value, out).map_err(encode_error));
+        };
+        // Not inside: the queue is locked there, and encryption takes long.
+        let body = sealed_body::<T, C>(by, def.id, value)?;
+        home.push(key, head, |out| {
+            out.extend_from_slice(&body);
+            Ok(())
+        })
     }
 
     /// Binds the session to a user: the last login wins, an older session of the user is told `Relogin` and closed. The
@@ -349,6 +361,14 @@ impl Session {
 
 fn close(forced: bool, code: u32, text: &str) -> GateOrder {
     GateOrder::Close { forced, code, text: text.to_owned() }
+}
+
+/// The body of a push, encoded and encrypted.
+pub(crate) fn sealed_body<T, C: Codec<T>>(by: &dyn Encryptor, route: RouteId, value: &T) -> Result<Vec<u8>> {
+    let (mut plain, mut body) = (Vec::new(), Vec::new());
+    C::default().encode(value, &mut plain).map_err(encode_error)?;
+    seal_body(by, route, &plain, &mut body)?;
+    Ok(body)
 }
 
 pub(crate) fn encode_error(e: due_core::CodecError) -> Error {

@@ -40,7 +40,14 @@ use crate::{
         end::{Asked, Side},
     },
     mesh::Mesh,
-    node::{Node, Order, bound::Bindings, call::Callee, heal::Warden, part::NodeShared, shard::NodeShard},
+    node::{
+        Node, Order,
+        bound::Bindings,
+        call::Callee,
+        heal::Warden,
+        part::{NodeShared, common_encryptor},
+        shard::NodeShard,
+    },
     peer::{
         Peers,
         probe::{Dialing, labels},
@@ -73,6 +80,7 @@ pub(crate) async fn start(mut app: App) -> Result<Running> {
     let (transport, backends) = open(&app).await?;
     let registry = backends.registry.clone();
 
+    let encryptor = common_encryptor(&app.nodes)?;
     let nodes: Vec<Arc<NodeShared>> = std::mem::take(&mut app.nodes)
         .into_iter()
         .map(|n| describe(n, &backends))
@@ -98,6 +106,7 @@ pub(crate) async fn start(mut app: App) -> Result<Running> {
         peers,
         service: Handle::current(),
         pool: Arc::new(tokio::sync::Semaphore::new(crate::cluster::BLOCKING)),
+        encryptor,
     }));
     let shards = run_shards((app.shards, sweep(&listeners)), &layout, &seats, (&gates, &nodes), &cluster)?;
     let names: Vec<Arc<NodeShared>> = nodes.clone();
@@ -210,7 +219,10 @@ pub(crate) type Hooks = (Vec<super::running::Stopping>, Vec<super::running::Stop
 
 fn describe(mut node: Node, backends: &Backends) -> Result<(Arc<NodeShared>, Hooks)> {
     let (doors, limit) = (node.routes.take_doors(), node.deadline);
-    let table = node.routes.build().map_err(|e| e.context("node", &node.name))?;
+    let mut table = node.routes.build().map_err(|e| e.context("node", &node.name))?;
+    if let Some(by) = &node.encryptor {
+        table = table.sealed(by);
+    }
     let routes = table.routes().map(|m| TableRoute {
         id: m.def().id.0,
         name: m.def().name.to_owned(),
@@ -232,6 +244,7 @@ fn describe(mut node: Node, backends: &Backends) -> Result<(Arc<NodeShared>, Hoo
         name: node.name,
         locator: backends.locator.clone(),
         bindings: Bindings::default(),
+        encryptor: node.encryptor,
     });
     let actors = NodeActors::new(node.actors, &doors, own.clone(), node.deadline);
     let shared = NodeShared {

@@ -16,6 +16,7 @@
 //! | `layer`, `chain` | layers and the way through them |
 //! | `routes`, `mount`, `table` | from constants to the finished table |
 //! | `erased` | what the node runs |
+//! | `sealed` | bodies that are encrypted |
 
 mod args;
 mod chain;
@@ -29,6 +30,7 @@ mod reply;
 mod request;
 mod respond;
 mod routes;
+mod sealed;
 mod table;
 #[cfg(test)]
 mod tests;

@@ -17,6 +17,8 @@ use crate::fault::Fault;
 pub struct Raw;
 
 impl Codec<Bytes> for Raw {
+    const RAW: bool = true;
+
     fn encode(&self, value: &Bytes, out: &mut Vec<u8>) -> Result<(), CodecError> {
         out.extend_from_slice(value);
         Ok(())

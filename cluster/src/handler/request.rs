@@ -131,6 +131,10 @@ impl<'a> Late<'a> {
         Self(Maker::Nobody)
     }
 
+    pub(crate) fn leads_nowhere(&self) -> bool {
+        matches!(self.0, Maker::Nobody)
+    }
+
     pub(crate) fn promise(&self) -> Option<Arc<dyn Promise>> {
         match self.0 {
             Maker::Node(make) => Some(make()),

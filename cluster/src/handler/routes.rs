@@ -95,6 +95,8 @@ pub(crate) struct Entry<S> {
     pub(crate) role: Role,
     pub(crate) answers: bool,
     pub(crate) needs: Needs,
+    /// Its answers are bytes of the application, which are not encrypted.
+    pub(crate) raw: bool,
     build: Box<dyn Build<S>>,
     layers: Vec<Arc<dyn Layer<S>>>,
 }
@@ -135,6 +137,7 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
         let needs = <H::Args as Args<S, E::C>>::NEEDS;
         let end = Ending::new(encode::<E::C, E::Resp>, E::ANSWERS);
         self.insert(route.def(), E::ANSWERS, needs, Function::<H, M, K, E::Resp, E::C>::new(handler, end))
+            .answers_raw(<E::C as Codec<E::Resp>>::RAW)
     }
 
     /// Serves a route by a method of the actor that its user is [attached](crate::Session::attach) to. The route is
@@ -157,6 +160,7 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
         let needs = <H::Args as ActorArgs<K, A, S, E::C>>::NEEDS;
         let end = Ending::new(encode::<E::C, E::Resp>, E::ANSWERS);
         self.leads(def, needs, ActorRoute::<A, H, M, K, E::Resp, E::C>::new(method, Target::Attached, end))
+            .answers_raw(<E::C as Codec<E::Resp>>::RAW)
     }
 
     /// Serves a route by a method of the actor that `key` names; it is opened by [`Node::actors`](crate::Node::actors)
@@ -186,6 +190,7 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
         let end = Ending::new(encode::<E::C, E::Resp>, E::ANSWERS);
         let target = Target::Key(Box::new(key));
         self.leads(route.def(), needs, ActorRoute::<A, H, M, K, E::Resp, E::C>::new(method, target, end))
+            .answers_raw(<E::C as Codec<E::Resp>>::RAW)
     }
 
     fn leads<A: Actor, H, M, K, T, C>(
@@ -219,7 +224,8 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
         self.push(event.def(), Role::Event(event), false, needs, route)
     }
 
-    /// Serves the messages of all routes that have no handler. It answers each with the bytes it returns.
+    /// Serves the messages of all routes that have no handler. It answers each with the bytes it returns, as they are: a
+    /// node with an [`encryptor`](crate::Node::encryptor) opens the request and leaves the answer alone.
     pub fn fallback<M, K, H>(self, handler: H) -> Self
     where
         M: 'static,
@@ -231,7 +237,7 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
         let def = RouteDef { id: RouteId(0), name: "", flags: NO_FLAGS };
         let end = Ending::new(encode::<Raw, Bytes>, true);
         let function = Function::<H, M, K, Bytes, Raw>::new(handler, end);
-        self.push(def, Role::Fallback, true, H::Args::NEEDS, function)
+        self.push(def, Role::Fallback, true, H::Args::NEEDS, function).answers_raw(true)
     }
 
     /// Serves a [`Call`] by bytes alone: `answer` looks at the request where it was read and appends the bytes of its
@@ -257,7 +263,7 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
         F: Fn(&Request<'_>, &mut Vec<u8>) -> Result<(), Fault> + Send + Sync + 'static,
     {
         let def = RouteDef { id: RouteId(0), name: "", flags: NO_FLAGS };
-        self.push(def, Role::Fallback, true, Needs::default(), Bound::new(Direct::new(answer)))
+        self.push(def, Role::Fallback, true, Needs::default(), Bound::new(Direct::new(answer))).answers_raw(true)
     }
 
     /// Runs `handler` at an event of a session. More than one run in the order in which they were added; layers leave
@@ -345,6 +351,7 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
             role: entry.role,
             answers: entry.answers,
             needs: entry.needs,
+            raw: entry.raw,
             build: Box::new(entry.bind(&state)) as Box<dyn Build<S2>>,
             layers: Vec::new(),
         };
@@ -359,7 +366,15 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
 
     fn push(mut self, mut def: RouteDef, role: Role, answers: bool, needs: Needs, build: impl Build<S>) -> Self {
         def.flags.authorized |= needs.user;
-        self.entries.push(Entry { def, role, answers, needs, build: Box::new(build), layers: Vec::new() });
+        self.entries.push(Entry { def, role, answers, needs, raw: false, build: Box::new(build), layers: Vec::new() });
+        self
+    }
+
+    /// Says of the entry added last whether its answers are bytes of the application.
+    fn answers_raw(mut self, raw: bool) -> Self {
+        if let Some(entry) = self.entries.last_mut() {
+            entry.raw = raw;
+        }
         self
     }
 }

@@ -8,13 +8,14 @@ use std::{
     time::Duration,
 };
 
-use due_core::{CodecError, Error, Result, RouteDef, RouteId};
+use due_core::{CodecError, Encryptor, Error, Result, RouteDef, RouteId};
 
 use super::{
     erased::RouteHandler,
     extract::Needs,
     mount::Make,
     routes::{Entry, Event, Role},
+    sealed::{Sealing, seal_errors},
 };
 use crate::fault::Fault;
 
@@ -52,6 +53,7 @@ pub struct Mount {
     role: Role,
     answers: bool,
     needs: Needs,
+    raw: bool,
     deadline: Option<Duration>,
     cancellable: bool,
     errors_as: Option<ErrorsAs>,
@@ -107,6 +109,19 @@ impl Table {
     /// New handlers for one shard, by place.
     pub fn handlers(&self) -> Vec<Box<dyn RouteHandler>> {
         self.mounts.iter().map(|m| m.make.make()).collect()
+    }
+
+    /// The same routes, with bodies of clients that are encrypted.
+    #[must_use]
+    pub(crate) fn sealed(mut self, by: &Arc<dyn Encryptor>) -> Self {
+        for m in self.mounts.iter_mut().filter(|m| matches!(m.role, Role::Route | Role::Fallback)) {
+            m.make = Arc::new(Sealing::new(Arc::clone(&m.make), Arc::clone(by), m.raw));
+            m.errors_as = m.errors_as.take().map(|write| match m.raw {
+                true => write,
+                false => seal_errors(write, m.def.id, Arc::clone(by)),
+            });
+        }
+        self
     }
 
     /// A number for the routes with their names and flags: the same for the same table in every process and build.
@@ -194,9 +209,9 @@ pub(crate) fn compile(entries: Vec<Entry<()>>, settings: Vec<(RouteDef, Setting)
 }
 
 fn mount(entry: Entry<()>) -> Mount {
-    let (def, role, answers, needs) = (entry.def, entry.role, entry.answers, entry.needs);
+    let (def, role, answers, needs, raw) = (entry.def, entry.role, entry.answers, entry.needs, entry.raw);
     let make = entry.bind(&()).finish(answers, needs);
-    Mount { def, role, answers, needs, deadline: None, cancellable: false, errors_as: None, make }
+    Mount { def, role, answers, needs, raw, deadline: None, cancellable: false, errors_as: None, make }
 }
 
 fn conflicts(mounts: &[Mount]) -> Vec<String> {

@@ -8,10 +8,13 @@ use std::{
 };
 
 use bytes::Bytes;
-use due_core::Codec;
+use due_core::{Codec, RouteId};
 use tokio::sync::oneshot;
 
-use crate::{CallError, Closed};
+use crate::{
+    CallError, Closed,
+    sealed::{Seal, decoded},
+};
 
 /// What becomes of a call.
 pub(crate) type Outcome = Result<Bytes, CallError>;
@@ -23,6 +26,8 @@ pub(crate) type Outcome = Result<Bytes, CallError>;
 #[must_use = "await it for the answer"]
 pub struct Answer<P, C> {
     state: State,
+    route: RouteId,
+    seal: Seal,
     types: PhantomData<fn() -> (P, C)>,
 }
 
@@ -32,12 +37,12 @@ enum State {
 }
 
 impl<P, C> Answer<P, C> {
-    pub(crate) fn new(sent: Result<oneshot::Receiver<Outcome>, CallError>) -> Self {
+    pub(crate) fn new(sent: Result<oneshot::Receiver<Outcome>, CallError>, route: RouteId, seal: Seal) -> Self {
         let state = match sent {
             Ok(receiver) => State::Waiting(receiver),
             Err(e) => State::Failed(Some(e)),
         };
-        Self { state, types: PhantomData }
+        Self { state, route, seal, types: PhantomData }
     }
 }
 
@@ -50,6 +55,6 @@ impl<P, C: Codec<P>> Future for Answer<P, C> {
             State::Failed(e) => Err(e.take().unwrap_or_else(lost)),
             State::Waiting(receiver) => ready!(Pin::new(receiver).poll(cx)).unwrap_or_else(|_| Err(lost())),
         };
-        Poll::Ready(outcome.and_then(|body| Ok(C::default().decode(&body)?)))
+        Poll::Ready(outcome.and_then(|body| Ok(decoded::<P, C>(&self.seal, self.route, &body)?)))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use due_core::{Drivers, Error, Result};
+use due_core::{Drivers, Encryptor, Error, Result};
 use serde_json::Value;
 
 use crate::{Backoff, Client, EventLoop, line::Line, settings::Settings};
@@ -81,6 +81,16 @@ impl Builder {
         self.with(|set| set.pushes = messages)
     }
 
+    /// Encrypts bodies as a node with an `encryptor` expects: those of calls and notifies are encrypted, those of answers
+    /// and pushes decrypted. Bytes of the codec [`Raw`](crate::Raw) and of [`Client::unclaimed`] come as they are: nodes do
+    /// not encrypt what their applications send so. Errors of the server and the hello are not encrypted.
+    ///
+    /// A body that cannot be decrypted is the error of an answer or push that does not decode. [`Builder::build`] fails
+    /// with `Config` if `by` can only encrypt or only decrypt.
+    pub fn encryptor(self, by: Arc<dyn Encryptor>) -> Self {
+        self.with(|set| set.encryptor = Some(by))
+    }
+
     /// Drives the clients on this event loop. Default: each on one of its own.
     pub fn on(mut self, event_loop: &EventLoop) -> Self {
         self.on = Some(event_loop.clone());
@@ -93,7 +103,8 @@ impl Builder {
         let set = self.set.map_err(Error::config)?;
         set.check()?;
         let event_loop = self.on.map_or_else(EventLoop::start, Ok)?;
-        Ok(Client::new(event_loop.hub().add(Line::new(set, self.payload))?))
+        let seal = set.encryptor.clone();
+        Ok(Client::new(event_loop.hub().add(Line::new(set, self.payload))?, seal))
     }
 
     /// Builds a client and opens it. Errors are those of [`Builder::build`] and [`Client::open`].

@@ -11,7 +11,12 @@ use due_core::{Call, Class, Codec, Notify, Push, Result};
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::{Answer, Builder, CallError, Closed, Events, PushStream, RawStream, State, hub::Peer, line::Line};
+use crate::{
+    Answer, Builder, CallError, Closed, Events, PushStream, RawStream, State,
+    hub::Peer,
+    line::Line,
+    sealed::{Seal, encoded},
+};
 
 /// A client of one server: cheap to clone, usable from any thread.
 ///
@@ -23,7 +28,7 @@ pub struct Client {
     handle: Arc<Handle>,
 }
 
-struct Handle(Arc<Peer>);
+struct Handle(Arc<Peer>, Seal);
 
 impl Drop for Handle {
     fn drop(&mut self) {
@@ -44,8 +49,8 @@ pub struct Stat {
 }
 
 impl Client {
-    pub(crate) fn new(peer: Arc<Peer>) -> Self {
-        Self { handle: Arc::new(Handle(peer)) }
+    pub(crate) fn new(peer: Arc<Peer>, seal: Seal) -> Self {
+        Self { handle: Arc::new(Handle(peer, seal)) }
     }
 
     /// Connects with the settings of the URL; see the crate's page for its keys. [`Client::builder`] has the rest.
@@ -56,6 +61,10 @@ impl Client {
     /// Sets up a client of this address.
     pub fn builder(url: &str) -> Builder {
         Builder::new(url)
+    }
+
+    pub(crate) fn seal(&self) -> Seal {
+        self.handle.1.clone()
     }
 
     pub(crate) fn line(&self) -> MutexGuard<'_, Line> {
@@ -87,21 +96,23 @@ impl Client {
     where
         C: Codec<Q> + Codec<P>,
     {
-        let sent = encoded::<Q, C>(request).and_then(|body| {
+        let (route, seal) = (call.def().id, &self.handle.1);
+        let sent = encoded::<Q, C>(seal, route, request).and_then(|body| {
             let now = Instant::now();
             let due = now.checked_add(limit).unwrap_or(now + Duration::from_secs(86_400));
-            self.line().call(call.def().id.0, &body, due)
+            self.line().call(route.0, &body, due)
         });
         if sent.is_ok() {
             self.handle.0.queue();
         }
-        Answer::new(sent)
+        Answer::new(sent, route, seal.clone())
     }
 
     /// Sends a message that has no answer. `Ok` means queued: it is lost if the connection breaks before it arrives.
     pub fn notify<Q, C: Codec<Q>>(&self, notify: Notify<Q, C>, message: &Q) -> Result<(), CallError> {
-        let body = encoded::<Q, C>(message)?;
-        self.line().notify(notify.def().id.0, &body)?;
+        let route = notify.def().id;
+        let body = encoded::<Q, C>(&self.handle.1, route, message)?;
+        self.line().notify(route.0, &body)?;
         self.handle.0.queue();
         Ok(())
     }
@@ -160,12 +171,6 @@ impl Client {
     pub fn set_payload(&self, payload: impl Into<Value>) {
         self.line().payload = payload.into();
     }
-}
-
-fn encoded<Q, C: Codec<Q>>(value: &Q) -> Result<Vec<u8>, CallError> {
-    let mut body = Vec::new();
-    C::default().encode(value, &mut body)?;
-    Ok(body)
 }
 
 impl fmt::Debug for Client {

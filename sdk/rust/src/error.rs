@@ -24,7 +24,7 @@ pub enum CallError {
         /// The request may have reached the server.
         sent: bool,
     },
-    /// The request cannot be encoded, or the answer cannot be decoded.
+    /// The request cannot be encoded or encrypted, or the answer cannot be decrypted or decoded.
     Codec(CodecError),
     /// The connection's format cannot carry the request; the text names the setting.
     Unfit(String),

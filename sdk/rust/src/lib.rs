@@ -97,6 +97,7 @@ mod line;
 mod push;
 mod queue;
 mod raw;
+mod sealed;
 mod settings;
 mod sync;
 

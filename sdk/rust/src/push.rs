@@ -12,7 +12,11 @@ use bytes::Bytes;
 use due_core::{Codec, CodecError, RouteId};
 use futures_util::Stream;
 
-use crate::{Client, queue::Queue};
+use crate::{
+    Client,
+    queue::Queue,
+    sealed::{Seal, decoded},
+};
 
 /// The pushes of one route, in order. From [`Client::pushes`].
 ///
@@ -23,21 +27,23 @@ pub struct PushStream<T, C> {
     queue: Arc<Queue<Bytes>>,
     client: Client,
     route: RouteId,
+    seal: Seal,
     types: PhantomData<fn() -> (T, C)>,
 }
 
 impl<T, C: Codec<T>> PushStream<T, C> {
     pub(crate) fn new(queue: Arc<Queue<Bytes>>, client: Client, route: RouteId) -> Self {
-        Self { queue, client, route, types: PhantomData }
+        let seal = client.seal();
+        Self { queue, client, route, seal, types: PhantomData }
     }
 
-    /// The next push, or the error of one that the codec cannot read; `None` after the last. Cancel safe.
+    /// The next push, or the error of one that the codec cannot read or the encryptor not decrypt; `None` after the last. Cancel safe.
     pub async fn next(&mut self) -> Option<Result<T, CodecError>> {
         std::future::poll_fn(|cx| self.poll(cx)).await
     }
 
     fn poll(&self, cx: &mut Context<'_>) -> Poll<Option<Result<T, CodecError>>> {
-        self.queue.poll_next(cx).map(|body| body.map(|body| C::default().decode(&body)))
+        self.queue.poll_next(cx).map(|body| body.map(|body| decoded::<T, C>(&self.seal, self.route, &body)))
     }
 }
 

@@ -15,6 +15,8 @@ use due_core::{Codec, CodecError};
 pub struct Raw;
 
 impl Codec<Bytes> for Raw {
+    const RAW: bool = true;
+
     fn encode(&self, value: &Bytes, out: &mut Vec<u8>) -> Result<(), CodecError> {
         out.extend_from_slice(value);
         Ok(())

@@ -1,8 +1,8 @@
 //! What a client can be set to, in its URL or by its builder.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use due_core::{Drivers, Error, Result, Url, units};
+use due_core::{Drivers, Encryptor, Error, Result, Url, crypto::check_both, units};
 use due_protocol::Dialect;
 
 use crate::Backoff;
@@ -23,6 +23,7 @@ pub(crate) struct Settings {
     pub(crate) outbox: usize,
     pub(crate) in_flight: usize,
     pub(crate) pushes: usize,
+    pub(crate) encryptor: Option<Arc<dyn Encryptor>>,
 }
 
 /// The query keys of a client.
@@ -46,6 +47,7 @@ impl Settings {
             outbox: 1 << 20,
             in_flight: 1024,
             pushes: 256,
+            encryptor: None,
         };
         for key in KEYS {
             if let Some(value) = url.value(key) {
@@ -85,6 +87,9 @@ impl Settings {
         }
         if self.hello == Some(true) && !self.dialect.accepts_hello() {
             return refused("hello=on needs seq-bytes of 1, 2 or 4");
+        }
+        if let Some(by) = &self.encryptor {
+            check_both(&**by).map_err(|e| e.context("client of", &self.url))?;
         }
         Ok(())
     }

@@ -88,7 +88,10 @@ pub(super) enum Began {
 
 impl Shard {
     pub(super) fn new(routes: Routes) -> Self {
-        let table = routes.build().unwrap();
+        Self::of(routes.build().unwrap())
+    }
+
+    pub(super) fn of(table: Table) -> Self {
         Self {
             handlers: table.handlers(),
             table,

@@ -2,6 +2,7 @@
 
 mod answers;
 mod arguments;
+mod encrypted;
 mod fixture;
 mod late;
 mod layers;

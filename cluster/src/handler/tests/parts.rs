@@ -25,6 +25,7 @@ pub(super) fn session() -> Session {
         owner: Owner { id: "game-1".into(), incarnation: Incarnation(2) },
         locator: Arc::new(locate::memory::Memory::default()),
         bindings: Default::default(),
+        encryptor: None,
     };
     let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 9));
     Session::new(Made {
@@ -55,6 +56,7 @@ pub(super) fn cluster() -> Cluster {
         peers: Arc::new(crate::peer::Peers::nobody(service())),
         service: service(),
         pool: Arc::new(tokio::sync::Semaphore::new(4)),
+        encryptor: None,
     }))
 }
 
