@@ -39,13 +39,25 @@ fn is_installed(folder: &Path) -> bool {
 
 #[test]
 fn a_message_typed_in_one_tab_is_read_in_the_other() {
+    play("chat", &[]);
+}
+
+/// The page does with the browser's own cryptography what the node and its other clients do.
+#[test]
+fn a_room_that_encrypts_is_the_same_in_a_browser() {
+    let keys = scratch().join("keys");
+    play("chat-encrypted", &["--keys".to_owned(), keys.display().to_string()]);
+}
+
+fn play(name: &str, more: &[String]) {
     let chat = build("chat");
     let ports = ["http", "ws", "tcp", "kcp"].map(|name| (name, free_port()));
     let args: Vec<String> = ports.iter().flat_map(|(name, port)| [format!("--{name}"), address(*port)]).collect();
+    let args = [&args[..], more].concat();
     let running = Running::start(&chat, &args);
     let (_, http) = ports[0];
     running.line("the address of its page", |line| line.contains(&address(http)));
-    let picture = scratch().join("chat.png");
+    let picture = scratch().join(format!("{name}.png"));
     let output = Command::new("node")
         .args([Path::new("chat.mjs").as_os_str(), format!("http://{}/", address(http)).as_ref(), picture.as_os_str()])
         .current_dir(script_folder())

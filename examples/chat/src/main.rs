@@ -52,7 +52,7 @@ fn app(at: &program::Addresses) -> App {
     let routes = Routes::new().route(JOIN, join).route(SAY, say).route(LEAVE, left).on(Event::Disconnected, left);
     App::new(due::drivers())
         .with(Gate::new("gate").listen(at.ws()).listen(at.tcp()).listen(at.kcp()))
-        .with(Node::new("chat").routes(routes.with_state(Room::default())))
+        .with(at.node("chat").routes(routes.with_state(Room::default())))
         .with(Http::new(at.http(), at.page()))
 }
 fn main() -> due::Result<()> {

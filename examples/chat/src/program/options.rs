@@ -7,9 +7,15 @@ use std::{
 
 use axum::Router;
 use clap::{Args, Parser, Subcommand};
-use due::{Error, Result, prelude::Cluster};
+use due::{
+    Error, Result,
+    prelude::{Cluster, Node},
+};
 
-use super::page::Page;
+use super::{
+    keys::{self, Keys},
+    page::Page,
+};
 
 /// A chat room for browsers and terminals
 #[derive(Parser)]
@@ -34,6 +40,9 @@ pub(super) struct Client {
     /// Your name in the room
     #[arg(long)]
     pub(super) name: String,
+    /// Encrypts bodies, for a room that does, with the keys in the folder that its server made
+    #[arg(long, value_name = "FOLDER", value_parser = keys::of_client)]
+    pub(super) keys: Option<Keys>,
 }
 
 /// Where the room can be reached: HOST:PORT, or PORT for this machine alone; port 0 picks a free one.
@@ -51,6 +60,9 @@ pub(crate) struct Addresses {
     /// kcp clients; it is udp, so it may have the port of tcp
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:3553", value_parser = address)]
     kcp: SocketAddr,
+    /// Encrypts bodies between clients and the room with the keys in this folder; keys that are not there are made
+    #[arg(long, value_name = "FOLDER", value_parser = keys::of_server)]
+    pub(super) keys: Option<Keys>,
     #[arg(skip)]
     pub(super) page: Page,
 }
@@ -74,6 +86,14 @@ impl Addresses {
 
     pub(crate) fn page(&self) -> Router<Cluster> {
         self.page.router()
+    }
+
+    /// The node, which encrypts if there are keys.
+    pub(crate) fn node(&self, name: &str) -> Node {
+        match &self.keys {
+            Some(keys) => Node::new(name).encryptor(keys.encryptor.clone()),
+            None => Node::new(name),
+        }
     }
 
     /// Refuses addresses that cannot be had, naming the option to change.

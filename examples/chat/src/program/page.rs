@@ -26,10 +26,10 @@ impl Page {
         Router::new().route("/", get(page)).route("/favicon.ico", get(icon))
     }
 
-    /// Fills in the port of WebSocket clients and the address for terminals.
-    pub(super) fn fill(&self, ws: &Url, tcp: &Url) {
+    /// Fills in the port of WebSocket clients, the keys if there are some, and the address for terminals.
+    pub(super) fn fill(&self, ws: &Url, tcp: &Url, keys: &str) {
         let port = ws.host().rsplit(':').next().unwrap_or_default();
-        let filled = FILE.replace("{{ws-port}}", port).replace("{{tcp}}", &tcp.to_string());
+        let filled = FILE.replace("{{ws-port}}", port).replace("{{keys}}", keys).replace("{{tcp}}", &tcp.to_string());
         // A second address would be a second program: the first one stands.
         let _ = self.0.set(filled);
     }

@@ -22,7 +22,7 @@ const STOP: Duration = Duration::from_secs(5);
 pub(crate) async fn run(app: fn(&Addresses) -> App) -> Result<()> {
     let options = Options::parse();
     match options.command {
-        Some(Command::Client(client)) => terminal::run(&client.url, &client.name).await,
+        Some(Command::Client(client)) => terminal::run(&client).await,
         None => serve(app, &options.addresses).await,
     }
 }
@@ -30,7 +30,8 @@ pub(crate) async fn run(app: fn(&Addresses) -> App) -> Result<()> {
 async fn serve(app: fn(&Addresses) -> App, at: &Addresses) -> Result<()> {
     let _log = Setup::new().levels("warn".parse()?).url("stderr://")?.start()?;
     let running = open(app, at).await?;
-    show(address(&running, "http")?, address(&running, "gate:tcp")?);
+    let keys = at.keys.as_ref().map_or_else(String::new, |keys| format!(" --keys {}", keys.folder));
+    show(address(&running, "http")?, address(&running, "gate:tcp")?, &keys);
     due::app::signal().await?;
     running.stop(STOP).await
 }
@@ -39,7 +40,8 @@ async fn serve(app: fn(&Addresses) -> App, at: &Addresses) -> Result<()> {
 pub(super) async fn open(app: fn(&Addresses) -> App, at: &Addresses) -> Result<Running> {
     at.check()?;
     let running = app(at).start().await?;
-    at.page.fill(address(&running, "gate:ws")?, address(&running, "gate:tcp")?);
+    let keys = at.keys.as_ref().map_or("", |keys| keys.page.as_str());
+    at.page.fill(address(&running, "gate:ws")?, address(&running, "gate:tcp")?, keys);
     Ok(running)
 }
 
@@ -48,9 +50,9 @@ fn address<'a>(running: &'a Running, part: &str) -> Result<&'a Url> {
 }
 
 #[expect(clippy::print_stdout, reason = "this is what the program has to say")]
-fn show(page: &Url, tcp: &Url) {
+fn show(page: &Url, tcp: &Url, keys: &str) {
     println!("The room is open. Open it in a browser, in two tabs to talk to yourself:\n");
     println!("    {page}\n");
     println!("Or join it from another terminal:\n");
-    println!("    cargo run -p chat -- client {tcp} --name ann\n");
+    println!("    cargo run -p chat -- client {tcp} --name ann{keys}\n");
 }

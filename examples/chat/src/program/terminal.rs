@@ -6,27 +6,32 @@ use due::{Error, Kind, Result};
 use due_sdk::{CallError, Client};
 use tokio::sync::mpsc;
 
+use super::options;
 use crate::{CAME, JOIN, LEAVE, LEFT, SAID, SAY};
 
 /// Lines typed ahead of what the network takes.
 const AHEAD: usize = 16;
 
-/// Joins the room at `url` as `name` and stays until the input or the connection ends.
-pub(super) async fn run(url: &str, name: &str) -> Result<()> {
-    talk(url, name, typed(), print).await
+/// Joins the room and stays until the input or the connection ends.
+pub(super) async fn run(who: &options::Client) -> Result<()> {
+    talk(who, typed(), print).await
 }
 
 /// The conversation itself: `lines` are said, what happens is shown by `show`.
 pub(super) async fn talk(
-    url: &str,
-    name: &str,
+    who: &options::Client,
     mut lines: mpsc::Receiver<String>,
     show: impl Fn(String),
 ) -> Result<()> {
-    let client = Client::connect(url).await?;
+    let (name, client) = (&who.name, Client::builder(&who.url));
+    let client = match &who.keys {
+        Some(keys) => client.encryptor(keys.encryptor.clone()),
+        None => client,
+    };
+    let client = client.connect().await?;
     // Before joining: nothing that is said from then on is missed.
     let (mut said, mut came, mut left) = (client.pushes(SAID), client.pushes(CAME), client.pushes(LEFT));
-    let here = client.call(JOIN, &name.to_owned()).await.map_err(failed)?;
+    let here = client.call(JOIN, name).await.map_err(failed)?;
     show(format!("here: {}", here.join(", ")));
     loop {
         tokio::select! {

@@ -9,13 +9,31 @@ use tokio::{
     sync::mpsc,
 };
 
-use super::{options::Options, run::open, terminal::talk};
+use super::{
+    options::{self, Options},
+    run::open,
+    terminal::talk,
+};
 use crate::{CAME, JOIN, LEAVE, LEFT, NAME_TAKEN, SAID, SAY, app};
 
 /// The room, on ports that are free.
 async fn room() -> Running {
-    let options = Options::parse_from(["chat", "--http=0", "--ws=0", "--tcp=0", "--kcp=0"]);
+    room_with(&[]).await
+}
+
+async fn room_with(more: &[&str]) -> Running {
+    let ports = ["chat", "--http=0", "--ws=0", "--tcp=0", "--kcp=0"];
+    let options = Options::try_parse_from(ports.iter().chain(more)).unwrap();
     open(app, &options.addresses).await.unwrap()
+}
+
+/// Somebody at a terminal, as the command line describes them.
+fn somebody(url: &str, name: &str, more: &[&str]) -> options::Client {
+    let args = ["chat", "client", url, "--name", name];
+    match Options::try_parse_from(args.iter().chain(more)).unwrap().command {
+        Some(options::Command::Client(client)) => client,
+        None => panic!("no client"),
+    }
 }
 
 fn url(room: &Running, network: &str) -> String {
@@ -108,8 +126,8 @@ async fn a_terminal_says_what_is_typed_and_shows_what_happens() {
     assert_eq!(next(&mut came).await, "ann");
     let (type_line, typed) = mpsc::channel(1);
     let (show, mut shown) = mpsc::unbounded_channel();
-    let at = url(&room, "kcp");
-    let terminal = tokio::spawn(async move { talk(&at, "bob", typed, move |line| show.send(line).unwrap()).await });
+    let bob = somebody(&url(&room, "kcp"), "bob", &[]);
+    let terminal = tokio::spawn(async move { talk(&bob, typed, move |line| show.send(line).unwrap()).await });
     assert!(shown.recv().await.unwrap().starts_with("here: "));
     assert_eq!(next(&mut came).await, "bob");
     type_line.send("typed".to_owned()).await.unwrap();
@@ -127,8 +145,36 @@ async fn a_terminal_is_told_why_it_may_not_come_in() {
     let ann = connect(&room, "tcp").await;
     join(&ann, "ann").await.unwrap();
     let (_type_line, typed) = mpsc::channel(1);
-    let refused = talk(&url(&room, "ws"), "ann", typed, |_| {}).await.unwrap_err();
+    let refused = talk(&somebody(&url(&room, "ws"), "ann", &[]), typed, |_| {}).await.unwrap_err();
     assert!(refused.to_string().contains(NAME_TAKEN.text()), "{refused}");
+}
+
+#[tokio::test]
+async fn with_keys_a_terminal_talks_in_a_room_that_others_do_not_understand() {
+    let folder = std::env::temp_dir().join(format!("chat-keys-{}", std::process::id()));
+    let keys = format!("--keys={}", folder.display());
+    let room = room_with(&[&keys]).await;
+    let (type_line, typed) = mpsc::channel(1);
+    let (show, mut shown) = mpsc::unbounded_channel();
+    let bob = somebody(&url(&room, "tcp"), "bob", &[&keys]);
+    let terminal = tokio::spawn(async move { talk(&bob, typed, move |line| show.send(line).unwrap()).await });
+    assert_eq!(shown.recv().await.unwrap(), "here: bob");
+    let plain = connect(&room, "tcp").await;
+    assert!(join(&plain, "eve").await.is_err_and(|e| e.is(Code::BAD_REQUEST)));
+    type_line.send("typed".to_owned()).await.unwrap();
+    while shown.recv().await.unwrap() != "bob: typed" {}
+    // The page gets what it needs: three keys, the server's private one not among them.
+    let page = fetch(&room, "/").await;
+    let given = page.split("data-keys=\"").nth(1).unwrap().split('"').next().unwrap();
+    assert_eq!(given.split(' ').count(), 3, "{given}");
+    let private = std::fs::read_to_string(folder.join("server.pem")).unwrap();
+    assert!(!given.contains(private.lines().nth(1).unwrap()));
+    // The next start takes the keys that are there.
+    drop(type_line);
+    terminal.await.unwrap().unwrap();
+    let again = room_with(&[&keys]).await;
+    assert!(fetch(&again, "/").await.contains(given));
+    std::fs::remove_dir_all(&folder).unwrap();
 }
 
 #[tokio::test]
