@@ -9,7 +9,7 @@ use crate::{
     Fallible,
     client::{Client, Wire},
     histogram::Histogram,
-    load::{Drive, Outcome, STALL, Shape, TICK, dial},
+    load::{Drive, Outcome, Patience, STALL, Shape, TICK, dial},
     socket::{Poller, Socket},
 };
 
@@ -66,23 +66,18 @@ impl Drive for Churn {
             let visit = self.visit(self.visits.len())?;
             self.visits.push(visit);
         }
-        let mut progress = begin;
+        let mut patience = Patience::new(begin);
         loop {
             let count = self.wire.poller.wait(Some(TICK))?;
             let ready: Vec<_> = (0..count).filter_map(|i| self.wire.poller.ready(i)).collect();
-            if !ready.is_empty() {
-                progress = Instant::now();
-            }
+            let came = !ready.is_empty();
             for ready in ready {
                 self.turn(ready.token as usize, ready.writable, &mut outcome.latency)?;
             }
-            let now = Instant::now();
+            let now = patience.look(came)?;
             if now - begin >= time {
                 outcome.elapsed = now - begin;
                 return Ok(outcome);
-            }
-            if now - progress > STALL {
-                return Err(format!("no reply for {STALL:?}").into());
             }
         }
     }

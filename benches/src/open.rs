@@ -11,7 +11,7 @@ use crate::{
     Fallible,
     client::{Client, Wire},
     histogram::Histogram,
-    load::{Drive, Outcome, STALL, Shape, TICK, connect},
+    load::{Drive, Outcome, Patience, Shape, TICK, connect},
 };
 
 /// Frames that may be late at once; a server that is so far behind does not carry the rate.
@@ -88,7 +88,7 @@ impl Drive for OpenLoad {
         let mut outcome = Outcome { elapsed: time, latency: Histogram::new() };
         let now = self.wire.now();
         self.start.get_or_insert(now);
-        let mut progress = begin;
+        let mut patience = Patience::new(begin);
         loop {
             self.send(self.wire.now())?;
             let count = self.wire.poller.wait(Some(self.wait()))?;
@@ -99,16 +99,10 @@ impl Drive for OpenLoad {
                     client.take(ready.writable, &mut self.wire, &mut outcome.latency)?;
                 }
             }
-            let now = Instant::now();
-            if outcome.latency.total() > before {
-                progress = now;
-            }
+            let now = patience.look(outcome.latency.total() > before)?;
             if now - begin >= time {
                 outcome.elapsed = now - begin;
                 return Ok(outcome);
-            }
-            if now - progress > STALL {
-                return Err(format!("no reply for {STALL:?}").into());
             }
         }
     }
@@ -121,7 +115,7 @@ mod tests {
     use super::*;
     use crate::{
         dialect::Dialect,
-        load::Content,
+        load::{Content, STALL},
         reference::{Mode, serve},
     };
 
