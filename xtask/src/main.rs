@@ -13,6 +13,7 @@ mod progress;
 mod servers;
 mod setup;
 mod steps;
+mod suites;
 mod tools;
 
 use std::process::ExitCode;

@@ -1,13 +1,13 @@
 //! The steps of the test command, the quick ones first.
 
-use std::{env, path::PathBuf, time::Instant};
+use std::{env, path::PathBuf, process::Command, time::Instant};
 
 use crate::{
     backends,
     command::{Outcome, cargo, root, run},
     deny, features,
     progress::span,
-    servers, setup,
+    servers, setup, suites,
 };
 
 /// One thing that must hold.
@@ -72,11 +72,16 @@ fn test() -> Outcome {
     run(cargo().arg("build").args(everything).args(["--bins", "--tests"]))?;
     let servers = servers::all()?;
     backends::forget()?;
-    let mut tests = cargo();
-    tests.arg("test").args(everything).arg("--no-fail-fast").env("DUE_TEST_SERVERS", "required");
-    tests.env("DUE_TEST_PROGRAMS", programs());
-    tests.envs(servers.iter().map(|s| (s.program().variable(), s.address())));
-    run(tests.env(backends::VARIABLE, backends::folder()))?;
+    let with = |tests: &mut Command| {
+        tests.env("DUE_TEST_SERVERS", "required").env("DUE_TEST_PROGRAMS", programs());
+        tests.envs(servers.iter().map(|s| (s.program().variable(), s.address())));
+        tests.env(backends::VARIABLE, backends::folder());
+    };
+    suites::run(&everything, with)?;
+    let mut examples = cargo();
+    examples.arg("test").args(everything).arg("--doc");
+    with(&mut examples);
+    run(&mut examples)?;
     backends::check()
 }
 
