@@ -27,7 +27,7 @@ async fn open(address: &str, query: &str) -> Result<Arc<dyn EventBus>> {
 }
 
 async fn network(server: &str, query: &str, root: &'static str, forgets: bool) -> Network {
-    let ways = [Proxy::to(server).await, Proxy::to(server).await];
+    let ways = [Proxy::to(server).await, Proxy::to(server).await].map(Arc::new);
     let buses = [open(ways[0].address(), query).await.unwrap(), open(ways[1].address(), query).await.unwrap()];
     let raw = async_nats::connect(server).await.unwrap();
     let inject = Box::new(move |topic: String, bytes| {

@@ -28,7 +28,7 @@ async fn open(address: &str, query: &str) -> Result<Arc<dyn EventBus>> {
 }
 
 async fn network(server: &str) -> Network {
-    let ways = [Proxy::to(server).await, Proxy::to(server).await];
+    let ways = [Proxy::to(server).await, Proxy::to(server).await].map(Arc::new);
     let buses = [open(ways[0].address(), "").await.unwrap(), open(ways[1].address(), "").await.unwrap()];
     let uri = format!("amqp://{server}/%2f");
     let inject = Box::new(move |topic: String, bytes: bytes::Bytes| {

@@ -90,7 +90,7 @@ impl Faults for Losing {
 }
 
 async fn network(server: &str, mode: &str, ns: &str) -> Network {
-    let ways = [Proxy::to(server).await, Proxy::to(server).await];
+    let ways = [Proxy::to(server).await, Proxy::to(server).await].map(Arc::new);
     let query = format!("mode={mode}&ns={ns}");
     let buses = [open(ways[0].address(), &query).await.unwrap(), open(ways[1].address(), &query).await.unwrap()];
     let (connection, streams, ns) = (raw(server).await, mode == "stream", ns.to_owned());

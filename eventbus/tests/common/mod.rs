@@ -24,7 +24,7 @@ pub(crate) type Inject = Box<dyn Fn(String, Bytes) -> BoxFuture<'static, ()> + S
 
 /// Two processes, each with its own way to one server.
 pub(crate) struct Network {
-    pub(crate) ways: [Proxy; 2],
+    pub(crate) ways: [Arc<Proxy>; 2],
     pub(crate) buses: [Arc<dyn EventBus>; 2],
     /// A cut loses what is published meanwhile.
     pub(crate) forgets: bool,

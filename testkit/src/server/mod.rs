@@ -24,7 +24,7 @@ mod redis;
 mod shared;
 mod start;
 
-pub use due_servers::Program;
+pub use due_servers::{Ports, Program};
 pub use proxy::{Direction, Proxy};
 pub use shared::Shared;
 pub use start::Server;

@@ -26,10 +26,20 @@ impl Server {
 
     /// Like [`Server::start`] with more arguments on its command line: `&["--requirepass", "x"]`.
     pub async fn start_with<T: AsRef<str>>(program: Program, args: &[T]) -> Option<Self> {
+        Self::run(program, Start::new(program), args).await
+    }
+
+    async fn run<T: AsRef<str>>(program: Program, start: Start, args: &[T]) -> Option<Self> {
         installed(program).then_some(())?;
-        let start = Start::new(program).args(args.iter().map(AsRef::as_ref));
+        let start = start.args(args.iter().map(AsRef::as_ref));
         let running = blocking(move || start.run()).await;
         Some(Self { address: running.address(), running: Arc::new(Mutex::new(running)) })
+    }
+
+    /// Like [`Server::start_with`], on this port and the few after it that it takes: for a server that must be told of
+    /// ways to it before it starts.
+    pub async fn start_at<T: AsRef<str>>(program: Program, port: u16, args: &[T]) -> Option<Self> {
+        Self::run(program, Start::new(program).port(port), args).await
     }
 
     /// `127.0.0.1:port`, the same for its whole life.
