@@ -143,6 +143,15 @@ impl Peers {
         self.nodes().iter().filter_map(named).collect()
     }
 
+    /// Nobody who is listed serves the route. Is that for now only? A node of it was listed before, or one that is does
+    /// not tell its routes.
+    fn why_unserved(&self, route: RouteId) -> Kind {
+        let known = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
+        let named = known.values().any(|table| table.routes.iter().any(|r| r.id == route.0));
+        let untold = self.nodes().iter().any(|member| !known.contains_key(&member.routes));
+        if named || untold { Kind::Unavailable } else { Kind::NoRoute }
+    }
+
     /// Asks one node after the other until one can be reached; a node that took the order is the last.
     async fn ask_one(&self, mut nodes: Vec<Instance>, order: Order, until: Instant) -> Result<Vec<u8>> {
         let mut last = Error::new(Kind::Unavailable, "no node of this route takes work");
@@ -184,7 +193,7 @@ impl Cluster {
     pub(crate) async fn call_far(&self, def: RouteDef, uid: Option<&Uid>, body: Bytes) -> Result<Bytes, Fault> {
         let peers = self.peers();
         let serving = peers.serving(def.id).await;
-        let Some(first) = serving.first() else { return Err(Fault::of(Kind::NoRoute)) };
+        let Some(first) = serving.first() else { return Err(Fault::of(peers.why_unserved(def.id))) };
         let limit = serving.iter().map(|s| s.route.limit_ms).max().unwrap_or_default();
         let until = Instant::now() + Duration::from_millis(limit.into()) + WAY;
         let called = Called { route: def.id.0, uid: uid.cloned(), body };

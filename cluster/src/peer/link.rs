@@ -43,8 +43,15 @@ pub(crate) struct PeerLink {
 }
 
 enum Ask {
-    Order { corr: u64, order: Order, ttl_ms: u32, waiting: Waiting },
+    Order {
+        corr: u64,
+        order: Order,
+        ttl_ms: u32,
+        waiting: Waiting,
+    },
     Cancel(u64),
+    /// The other side is gone: nobody waits any longer for its connection to come back.
+    End,
 }
 
 type Waiting = oneshot::Sender<Result<Vec<u8>>>;
@@ -60,6 +67,11 @@ impl PeerLink {
     /// Has it lost its connection? It may come back; what is sent meanwhile waits.
     pub(crate) fn is_down(&self) -> bool {
         self.down.load(Ordering::Acquire)
+    }
+
+    /// Ends it: who waits for an answer is told.
+    pub(crate) fn end(&self) {
+        let _ = self.asks.send(Ask::End);
     }
 
     pub(crate) fn is_over(&self) -> bool {
@@ -225,6 +237,7 @@ impl Driver {
     /// Gives back what found the link full; nothing when the link is gone.
     fn send(&mut self, ask: Ask) -> Result<(), Option<Ask>> {
         let sent = match &ask {
+            Ask::End => return Err(None),
             Ask::Order { waiting, .. } if waiting.is_closed() => return Ok(()),
             Ask::Order { corr, order, ttl_ms, .. } => {
                 let kind = FrameKind::Order;
@@ -243,13 +256,13 @@ impl Driver {
                 let _ = waiting.send(Err(Error::new(Kind::TooLarge, "the order is larger than a link carries")));
                 Ok(())
             }
-            (Err(Refused::TooLarge | Refused::Full), Ask::Cancel(_)) => Ok(()),
+            (Err(Refused::TooLarge | Refused::Full), Ask::Cancel(_) | Ask::End) => Ok(()),
             (Err(Refused::Full), ask) => Err(Some(ask)),
             (Ok(()), Ask::Order { corr, waiting, .. }) => {
                 self.waiting.insert(corr, waiting);
                 Ok(())
             }
-            (Ok(()), Ask::Cancel(_)) => Ok(()),
+            (Ok(()), Ask::Cancel(_) | Ask::End) => Ok(()),
         }
     }
 }

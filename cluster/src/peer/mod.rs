@@ -10,8 +10,8 @@ pub(crate) mod probe;
 mod roster;
 
 use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex, PoisonError, Weak},
     time::Duration,
 };
 
@@ -35,6 +35,8 @@ use crate::link::NodeTable;
 
 /// How long another process may take to answer a dial.
 const DIAL: Duration = Duration::from_secs(2);
+/// Between two looks at links without a connection.
+const SWEEP: Duration = Duration::from_secs(1);
 /// Lives that are remembered after the registry has dropped them, for a last look at their address.
 const REMEMBERED: usize = 1024;
 
@@ -62,8 +64,32 @@ impl Peers {
         let (nodes, follow_nodes) = Roster::follow(registry, InstanceKind::Node).await?;
         let (gates, follow_gates) = Roster::follow(registry, InstanceKind::Gate).await?;
         let (links, tables) = (Mutex::default(), Mutex::default());
-        let peers = Self { own, transport, service: Handle::current(), nodes, gates, links, tables };
-        Ok((Arc::new(peers), vec![follow_nodes, follow_gates]))
+        let peers = Arc::new(Self { own, transport, service: Handle::current(), nodes, gates, links, tables });
+        let sweep = tokio::spawn(Self::sweep(Arc::downgrade(&peers)));
+        Ok((peers, vec![follow_nodes, follow_gates, sweep]))
+    }
+
+    /// Ends links that have lost their connection for a while to processes that the registry does not list any more:
+    /// those are gone, and who waits for them is told.
+    async fn sweep(peers: Weak<Self>) {
+        let mut down = HashSet::new();
+        loop {
+            tokio::time::sleep(SWEEP).await;
+            let Some(peers) = peers.upgrade() else { return };
+            let now = peers.down_and_dropped();
+            now.iter().filter(|(owner, _)| down.contains(owner)).for_each(|(_, link)| link.end());
+            down = now.into_iter().map(|(owner, _)| owner).collect();
+        }
+    }
+
+    fn down_and_dropped(&self) -> Vec<(Owner, Arc<PeerLink>)> {
+        let links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+        let there = links.iter().filter_map(|(owner, slot)| Some((owner.clone(), slot.try_lock().ok()?.clone()?)));
+        let down: Vec<_> = there.filter(|(_, link)| link.is_down() && !link.is_over()).collect();
+        drop(links);
+        let dropped = |kind, owner: &Owner| self.roster(kind).has_dropped(owner);
+        let gone = |owner: &Owner| dropped(InstanceKind::Node, owner) || dropped(InstanceKind::Gate, owner);
+        down.into_iter().filter(|(owner, _)| gone(owner)).collect()
     }
 
     /// A process that knows no other.

@@ -86,6 +86,11 @@ impl Roster {
         self.view.members.clone()
     }
 
+    /// Was it listed once, and is not now?
+    pub(crate) fn has_dropped(&self, owner: &Owner) -> bool {
+        self.dropped.iter().any(|m| m.owner() == *owner)
+    }
+
     pub(crate) fn look(&mut self, owner: &Owner) -> Seen {
         let same_id = self.view.members.iter().find(|m| m.id == owner.id);
         match same_id {

@@ -192,6 +192,16 @@ async fn calls_go_to_nodes_that_work_and_end_once_when_theirs_dies() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_route_whose_nodes_are_not_listed_now_is_unavailable_not_unknown() {
+    let cluster = World::new().start(1, 1).await;
+    let way = cluster.cluster("game-1");
+    assert_eq!(way.call(PRICE, &2).await.unwrap().1, 4);
+    cluster.stop("shop-1").await.unwrap();
+    cluster.settle().await;
+    assert_eq!(code(way.call(PRICE, &2).await), Some(Kind::Unavailable.code()));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_call_that_is_given_up_ends_the_handler_only_if_its_route_says_so() {
     let world = World::new();
     let cluster = world.start(1, 1).await;
