@@ -22,7 +22,10 @@ use tokio::sync::oneshot;
 
 use crate::{
     link::{FLAG_THEN_CLOSE, GateOrder, class_bits},
-    node::bound::{Bindings, Held},
+    node::{
+        bound::{Bindings, Held},
+        wake::Doubt,
+    },
     shard::inbox::{Inbox, SessionKey},
 };
 
@@ -61,6 +64,7 @@ pub(crate) struct NodeSelf {
     pub(crate) bindings: Bindings,
     /// Encrypts bodies for clients.
     pub(crate) encryptor: Option<Arc<dyn Encryptor>>,
+    pub(crate) doubt: Doubt,
 }
 
 impl NodeSelf {

@@ -160,6 +160,8 @@ pub struct ShardCounters {
     pub turns: u64,
     /// Handlers that held the shard for more than 10 ms.
     pub held: u64,
+    /// Times it was stopped for more than 2 s: by the system, by a debugger, by a handler that blocks.
+    pub stopped: u64,
     /// Frames sent and received over links.
     pub link_out: u64,
     /// Frames received.

@@ -227,6 +227,12 @@ async fn run<A: Actor>(mut actor: A, cx: &Cx<A>) {
             next
         })
         .await;
+        if !matches!(next, Next::Stop) && !is_still_its_own(cx).await {
+            if let Next::Letter(letter) = next {
+                letter.refuse(Refused::unread());
+            }
+            break;
+        }
         let whole = match next {
             Next::Stop => break,
             Next::Letter(letter) => {
@@ -252,6 +258,16 @@ async fn run<A: Actor>(mut actor: A, cx: &Cx<A>) {
         tracing::error!(actor = A::KIND, key = %cx.0.name, "an actor panicked when it stopped");
     }
     drop_quietly(actor);
+}
+
+/// After a sleep of the process: does the actor live on? It has lost its place if another node took it meanwhile.
+async fn is_still_its_own<A: Actor>(cx: &Cx<A>) -> bool {
+    let doubt = &cx.0.host.common.own.doubt;
+    if !doubt.is_raised() {
+        return true;
+    }
+    doubt.over().await;
+    !cx.0.is_stopped()
 }
 
 fn run_timer<A: Actor>(due: Due<A>, actor: &mut A, cx: &Cx<A>) -> bool {

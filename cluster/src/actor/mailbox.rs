@@ -138,6 +138,11 @@ impl<A: Actor> Mailbox<A> {
         self.lock().stop == Stop::No
     }
 
+    /// Was it told to end at once?
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.lock().stop == Stop::Now
+    }
+
     /// Queues a letter of `bytes`, or gives it back.
     pub(crate) fn push(&self, letter: Box<dyn Letter<A>>, bytes: usize) -> Result<(), (Box<dyn Letter<A>>, Closed)> {
         let mut state = self.lock();

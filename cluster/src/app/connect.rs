@@ -16,7 +16,7 @@ use due_core::{
     transport::{Dialer, Transport},
 };
 use tokio::{
-    sync::{Notify, oneshot, watch},
+    sync::{oneshot, watch},
     task::JoinHandle,
 };
 
@@ -199,8 +199,8 @@ impl Finder {
     }
 
     /// Follows the locator's feed: a user that logs in elsewhere leaves here.
-    /// What the feed may have lost is looked for by the healer, who is told of each `gap`.
-    pub(crate) async fn follow_logins(gate: Arc<GateSelf>, index: u8, inbox: Arc<Inbox>, gap: Arc<Notify>) {
+    /// What the feed may have lost is looked for by the healer, who is told of each gap.
+    pub(crate) async fn follow_logins(gate: Arc<GateSelf>, index: u8, inbox: Arc<Inbox>) {
         let mut lost = false;
         loop {
             let mut feed = match gate.locator.watch().await {
@@ -213,7 +213,7 @@ impl Finder {
                 }
             };
             if std::mem::take(&mut lost) {
-                gap.notify_one();
+                gate.gap.notify_one();
             }
             loop {
                 match feed.next().await {
@@ -222,7 +222,7 @@ impl Finder {
                     }
                     Event::Gap => {
                         tracing::warn!("the locator's feed has a gap; bindings are checked");
-                        gap.notify_one();
+                        gate.gap.notify_one();
                     }
                 }
             }

@@ -47,6 +47,7 @@ use crate::{
         heal::Warden,
         part::{NodeShared, common_encryptor},
         shard::NodeShard,
+        wake::Doubt,
     },
     peer::{
         Peers,
@@ -154,8 +155,9 @@ pub(crate) async fn start(mut app: App) -> Result<Running> {
         running.listening.push(listening);
     }
     running.registrations.splice(0..0, registered);
-    for node in &nodes {
-        let warden = Warden { node: node.clone(), cluster: running.cluster.clone() };
+    for (index, node) in nodes.iter().enumerate() {
+        let shards = inboxes(&layout.nodes).into_iter().map(|(_, inbox)| (inbox, index as u8)).collect();
+        let warden = Warden { node: node.clone(), cluster: running.cluster.clone(), shards };
         running.tasks.0.push(tokio::spawn(warden.run()));
     }
     start_topics(&mut running, &nodes, inboxes(&layout.nodes)).await?;
@@ -245,6 +247,7 @@ fn describe(mut node: Node, backends: &Backends) -> Result<(Arc<NodeShared>, Hoo
         locator: backends.locator.clone(),
         bindings: Bindings::default(),
         encryptor: node.encryptor,
+        doubt: Doubt::default(),
     });
     let actors = NodeActors::new(node.actors, &doors, own.clone(), node.deadline);
     let shared = NodeShared {
@@ -279,6 +282,7 @@ fn gate_self(
         connections: part.listen.iter().map(|_| AtomicUsize::new(0)).collect(),
         draining: AtomicBool::new(false),
         ledger: Default::default(),
+        gap: Notify::new(),
         shards,
         part: part.clone(),
     })
@@ -521,9 +525,8 @@ async fn find_nodes(
     let _ = tokio::time::timeout(FIRST_VIEW, watch.until(|view| view.members.len() >= own_nodes)).await;
     let (gate, index) = (finder.gate.clone(), finder.index);
     if let Some((_, inbox)) = finder.shards.first() {
-        let gap = Arc::new(Notify::new());
-        let healer = Healer { gate: gate.clone(), index, shards: finder.shards.clone(), gap: gap.clone() };
-        running.tasks.0.push(tokio::spawn(Finder::follow_logins(gate, index, inbox.clone(), gap)));
+        let healer = Healer { gate: gate.clone(), index, shards: finder.shards.clone() };
+        running.tasks.0.push(tokio::spawn(Finder::follow_logins(gate, index, inbox.clone())));
         running.tasks.0.push(tokio::spawn(healer.run()));
     }
     let (tx, first) = oneshot::channel();

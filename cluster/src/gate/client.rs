@@ -47,17 +47,25 @@ pub(crate) struct Lane {
     pub(crate) dry_since: u32,
     /// Without credit for so long that it is not waited for: what comes is refused until there is some.
     pub(crate) starved: bool,
+    /// The user has another node by now: the client is not read until this one has handled what it was sent.
+    pub(crate) leaving: bool,
 }
 
 impl Lane {
     pub(crate) fn new(member: u16, name: u16, sticky: bool) -> Self {
         let (frames, bytes, notifies, unanswered) = (0, 0, 0, 0);
-        let (limit, until) = (0, 0);
-        Self { member, name, sticky, frames, bytes, notifies, unanswered, limit, until, dry_since: 0, starved: false }
+        let (limit, until, dry_since) = (0, 0, 0);
+        let (starved, leaving) = (false, false);
+        Self { member, name, sticky, frames, bytes, notifies, unanswered, limit, until, dry_since, starved, leaving }
     }
 }
 
 impl Lane {
+    /// Must the client wait for it?
+    pub(crate) fn holds(&self) -> bool {
+        self.leaving || (self.dry_since != 0 && !self.starved)
+    }
+
     /// A request is on its way; its answer takes at most `limit`.
     pub(crate) fn owe(&mut self, limit: u32, now: u32) {
         self.limit = if self.unanswered == 0 { limit } else { limit.max(self.limit) };

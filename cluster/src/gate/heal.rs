@@ -6,10 +6,7 @@ use due_core::{
     Epoch, Kind, Result, Uid,
     locate::{Binding, Claim, Locator, Place, Slot, Subject, Verdict},
 };
-use tokio::{
-    sync::{Notify, oneshot},
-    time::timeout,
-};
+use tokio::{sync::oneshot, time::timeout};
 
 use super::{binding::within, orders::ReplyTo, shard::GateSelf};
 use crate::{
@@ -30,8 +27,6 @@ pub(crate) struct Healer {
     pub(crate) gate: Arc<GateSelf>,
     pub(crate) index: u8,
     pub(crate) shards: Vec<(u16, Arc<Inbox>)>,
-    /// Told when the feed has lost something: the next sweep begins at once.
-    pub(crate) gap: Arc<Notify>,
 }
 
 impl Healer {
@@ -39,7 +34,7 @@ impl Healer {
         loop {
             // Spread, so that gates which started together do not ask together.
             let pause = EVERY.mul_f64(0.8 + 0.4 * rand::random::<f64>());
-            let _ = timeout(pause, self.gap.notified()).await;
+            let _ = timeout(pause, self.gate.gap.notified()).await;
             if let Err(e) = self.sweep().await {
                 tracing::warn!(error = %e, "bindings could not be checked; sessions go on");
             }

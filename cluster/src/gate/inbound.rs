@@ -421,8 +421,7 @@ impl Shard {
         let Some(client) = gate.clients.get_mut(slot as usize) else { return };
         let Some(listener) = gate.listeners.get(usize::from(client.listener)) else { return };
         let crowded = client.out.len() > listener.settings.outbox / 2;
-        if !client.paused || crowded || !client.is_open() || client.lanes.iter().any(|l| l.dry_since != 0 && !l.starved)
-        {
+        if !client.paused || crowded || !client.is_open() || client.lanes.iter().any(Lane::holds) {
             return;
         }
         client.paused = false;

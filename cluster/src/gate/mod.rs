@@ -1,6 +1,7 @@
 //! Gates: client connections, checks, routing, outboxes. A gate never looks into a body.
 
 mod accept;
+mod barrier;
 mod binding;
 pub(crate) mod budget;
 mod channels;

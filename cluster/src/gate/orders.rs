@@ -106,9 +106,8 @@ impl Shard {
             GateOrder::Slot { name, owner, epoch } => {
                 let Some(gate) = self.gates.get_mut(usize::from(g)) else { return };
                 let number = gate.members.name_number(&name);
-                let member = gate.members.of_owner(&owner);
-                if let (Some(member), Some(client)) = (member, gate.clients.get_mut(slot as usize)) {
-                    set_slot(&mut client.extras().slots, Slot { name: number, member, epoch });
+                if let Some(member) = gate.members.of_owner(&owner) {
+                    self.move_user(g, slot, Slot { name: number, member, epoch });
                 }
             }
             GateOrder::Unslot { name } => {
@@ -284,11 +283,12 @@ fn count(counts: &mut Counts, pushed: Pushed) {
     }
 }
 
-/// Takes a node slot over unless a higher epoch is known.
-pub(crate) fn set_slot(slots: &mut Vec<Slot>, new: Slot) {
+/// Takes a node slot over unless a higher epoch is known; says whether it did.
+pub(crate) fn set_slot(slots: &mut Vec<Slot>, new: Slot) -> bool {
     match slots.iter_mut().find(|s| s.name == new.name) {
-        Some(old) if old.epoch > new.epoch => {}
+        Some(old) if old.epoch > new.epoch => return false,
         Some(old) => *old = new,
         None => slots.push(new),
     }
+    true
 }

@@ -89,6 +89,7 @@ impl Shard {
             FrameKind::Reply => self.reply_to_client(g, member, head, Ok(body)),
             FrameKind::Error => self.reply_to_client(g, member, head, Err(body)),
             FrameKind::Credit => self.credit(g, member, head.lane, Credit::of(&head)),
+            FrameKind::Barrier => self.barrier_passed(g, member, head.lane),
             FrameKind::Order => {
                 let to = match link {
                     Some(link) if head.corr != 0 => ReplyTo::Link { link, corr: head.corr },

@@ -35,6 +35,8 @@ pub(crate) struct GateSelf {
     pub(crate) connections: Vec<std::sync::atomic::AtomicUsize>,
     pub(crate) draining: std::sync::atomic::AtomicBool,
     pub(crate) ledger: Ledger,
+    /// Told when the store is to be asked at once how the gate's bindings stand.
+    pub(crate) gap: tokio::sync::Notify,
     /// The inboxes of the gate's shards by shard number.
     pub(crate) shards: std::sync::OnceLock<Vec<(u16, Arc<crate::shard::inbox::Inbox>)>>,
 }

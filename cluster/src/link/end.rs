@@ -90,6 +90,21 @@ const UNLISTED: Duration = Duration::from_secs(1);
 const FRAMES_A_TURN: usize = 4096;
 
 impl LinkEnd {
+    /// This process was stopped: what the link has read is old until the other side answers.
+    pub(crate) fn suspect(&mut self) {
+        self.link.suspect();
+        self.mark.wake();
+    }
+
+    /// Has the other side answered since, or is the link over?
+    pub(crate) fn is_confirmed(&self) -> bool {
+        match self.link.state() {
+            LinkState::Up => !self.link.is_suspect(),
+            LinkState::Down(_) => false,
+            LinkState::Over => true,
+        }
+    }
+
     /// Sends what waits for room, answers first; `false`: there was not enough for all.
     fn send_owed(&mut self) -> bool {
         while let Some((head, body)) = self.owed.pop_front() {
@@ -250,7 +265,10 @@ impl Shard {
                 self.link_answered(link, head, body);
                 continue;
             }
-            let life = matches!(head.kind, FrameKind::Open | FrameKind::Bound | FrameKind::Unbound | FrameKind::Close);
+            let life = matches!(
+                head.kind,
+                FrameKind::Open | FrameKind::Bound | FrameKind::Unbound | FrameKind::Barrier | FrameKind::Close
+            );
             match side {
                 Side::Gate { gate, member, .. } => self.frame_to_gate(*gate, *member, Some(link), head, body),
                 Side::Node { node, .. } if life => {

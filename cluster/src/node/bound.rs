@@ -53,6 +53,11 @@ impl Bindings {
         all.remove(&key)
     }
 
+    /// Is the slot the node's?
+    pub(crate) fn has(&self, subject: &Subject, slot: &str) -> bool {
+        self.all().contains_key(&(subject.clone(), Arc::from(slot)))
+    }
+
     /// All of them, as the store is asked about them.
     pub(crate) fn list(&self, owner: &Owner) -> Vec<Binding> {
         let binding = |((subject, slot), held): (&Key, &Held)| Binding {

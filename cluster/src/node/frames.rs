@@ -39,6 +39,7 @@ impl Shard {
                 }
             }
             FrameKind::Unbound => self.queue(n, peer, head.lane, Item::Unbound),
+            FrameKind::Barrier => self.queue(n, peer, head.lane, Item::Barrier),
             FrameKind::Close => self.close_session(n, peer, head.lane),
             FrameKind::Order if head.route == TABLE_ORDER => {
                 if let (Peer::Link(link), Some(node)) = (peer, self.nodes.get(usize::from(n))) {
@@ -163,7 +164,8 @@ impl Shard {
             return Handled::Done;
         };
         let Some(session) = node.sessions.get_mut(slot as usize) else { return Handled::Done };
-        if session.busy != Busy::No || !session.mailbox.is_empty() || node.serial_busy {
+        let later = node.serial_busy || node.shared.own.doubt.is_raised();
+        if session.busy != Busy::No || !session.mailbox.is_empty() || later {
             session.mailbox.push_message(*head, body);
             if session.busy == Busy::No {
                 self.list(n, slot);

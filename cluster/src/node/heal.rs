@@ -9,7 +9,7 @@ use due_core::{
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{bound::Held, part::NodeShared};
-use crate::cluster::Cluster;
+use crate::{cluster::Cluster, shard::inbox::Inbox};
 
 /// A sweep begins about so long after the last one.
 const EVERY: Duration = Duration::from_secs(15);
@@ -22,11 +22,18 @@ const PAUSE: Duration = Duration::from_secs(5);
 pub(crate) struct Warden {
     pub(crate) node: Arc<NodeShared>,
     pub(crate) cluster: Cluster,
+    /// The node's shards, and its number on each.
+    pub(crate) shards: Vec<(Arc<Inbox>, u8)>,
 }
 
 impl Warden {
-    /// Follows the store's feed; after a gap in it, and now and then, asks for all bindings.
+    /// Until it is aborted.
     pub(crate) async fn run(self) {
+        tokio::join!(self.heal(), self.settle_doubts());
+    }
+
+    /// Follows the store's feed; after a gap in it, and now and then, asks for all bindings.
+    async fn heal(&self) {
         loop {
             match self.node.own.locator.watch().await {
                 Ok(feed) => self.follow(feed).await,
@@ -56,7 +63,7 @@ impl Warden {
         }
     }
 
-    async fn sweep(&self) {
+    pub(super) async fn sweep(&self) {
         let own = &self.node.own;
         let most = own.locator.capability().max_check.max(1);
         for asked in own.bindings.list(&own.owner).chunks(most) {

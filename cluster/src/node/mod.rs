@@ -11,5 +11,6 @@ pub(crate) mod part;
 mod run;
 pub(crate) mod shard;
 mod visit;
+pub(crate) mod wake;
 
 pub use part::{Node, Order};

@@ -7,7 +7,7 @@ use std::{
 
 use bytes::Bytes;
 use due_core::{
-    Code, RouteId,
+    Code, Kind, RouteId,
     transport::{FrameKind, Head},
 };
 use tokio::sync::oneshot;
@@ -33,7 +33,7 @@ impl Shard {
         for _ in 0..ITEMS_A_TURN {
             let Some(node) = self.nodes.get_mut(usize::from(n)) else { return };
             let Some(session) = node.sessions.get_mut(slot as usize) else { return };
-            if session.busy != Busy::No {
+            if session.busy != Busy::No || node.shared.own.doubt.is_raised() {
                 return;
             }
             if node.serial_busy {
@@ -110,11 +110,21 @@ impl Shard {
                     session.uid = None;
                 }
             }
+            Item::Barrier => self.pass_barrier(n, slot),
             Item::Closed => {
                 if let Some(node) = self.nodes.get_mut(usize::from(n)) {
                     node.remove(slot);
                 }
             }
+        }
+    }
+
+    /// Tells the gate that everything before its barrier is handled; a gate whose link is over does not wait.
+    fn pass_barrier(&mut self, n: u8, slot: u32) {
+        let session = self.nodes.get(usize::from(n)).and_then(|node| node.sessions.get(slot as usize));
+        if let Some(session) = session.filter(|s| !s.session.is_closed()) {
+            let (peer, lane) = (session.peer, session.lane);
+            self.send_down(n, peer, Head { kind: FrameKind::Barrier, lane, ..Head::default() }, &[]);
         }
     }
 
@@ -136,17 +146,18 @@ impl Shard {
         let begun = self.now();
         let Some(node) = self.nodes.get_mut(usize::from(n)) else { return Handled::Done };
         let Some(place) = node.place_of(head.route) else {
-            return self.no_route(n, slot, (head, charged), body.len() as u32);
+            // The gate's view of the table was older than ours.
+            self.refuse_message(n, slot, (head, charged), (body.len() as u32, Kind::NoRoute));
+            return Handled::Done;
         };
         let (len, id) = (body.len() as u32, node.next_id());
         let work = Work { id, session: Some(slot), head, len, charged, place, event: false, begun };
         self.start(n, &work, body, None)
     }
 
-    /// The gate's view of the table was older than ours.
-    fn no_route(&mut self, n: u8, slot: u32, message: (Head, bool), len: u32) -> Handled {
+    /// Answers a message that is not handled, with its length and why.
+    pub(super) fn refuse_message(&mut self, n: u8, slot: u32, message: (Head, bool), (len, kind): (u32, Kind)) {
         let (head, charged) = message;
-        let kind = due_core::Kind::NoRoute;
         let body = encode_fault(kind.code(), kind.text());
         let peer = self.nodes.get(usize::from(n)).and_then(|node| node.sessions.get(slot as usize)).map(|s| s.peer);
         if let Some(peer) = peer {
@@ -155,7 +166,6 @@ impl Shard {
         if charged {
             self.return_credit(n, slot, len, head.flags & FLAG_NOTIFY != 0);
         }
-        Handled::Done
     }
 
     /// Starts a handler. What ends at once is settled before this returns.
@@ -348,7 +358,7 @@ impl NodeShard {
     /// Has the session nothing to do, and nobody else on an executor that it shares?
     pub(crate) fn is_free(&self, slot: u32) -> bool {
         let free = |s: &NodeSession| s.busy == Busy::No && s.mailbox.is_empty();
-        let alone = !self.serial_busy && self.none_waits();
+        let alone = !self.serial_busy && self.none_waits() && !self.shared.own.doubt.is_raised();
         alone && self.sessions.get(slot as usize).is_some_and(free)
     }
 

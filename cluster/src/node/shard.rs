@@ -44,6 +44,8 @@ pub(crate) enum Item {
     Event(usize),
     Bound(Uid, Epoch),
     Unbound,
+    /// The gate waits for everything before this.
+    Barrier,
     /// The end of the session; nothing comes after it.
     Closed,
 }
@@ -73,6 +75,26 @@ impl Mailbox {
     /// Puts items before all others, in the order given.
     pub(crate) fn push_front(&mut self, items: impl DoubleEndedIterator<Item = Item>) {
         items.rev().for_each(|item| self.items.push_front(item));
+    }
+
+    /// Takes messages out of the middle; the others stay in their order.
+    pub(crate) fn take_messages(&mut self, taken: impl Fn(&Head) -> bool) -> Vec<(Head, usize)> {
+        let old = std::mem::take(self);
+        let (mut at, mut out) = (old.read, Vec::new());
+        for item in old.items {
+            let Item::Message(head, len) = item else {
+                self.push(item);
+                continue;
+            };
+            let body = old.bytes.get(at..at + len).unwrap_or_default();
+            at += len;
+            if taken(&head) {
+                out.push((head, len));
+            } else {
+                self.push_message(head, body);
+            }
+        }
+        out
     }
 
     /// The next item; the body of a message is moved into `body`.

@@ -21,7 +21,12 @@ use super::{
     timers::Timers,
     watchdog::Pulse,
 };
-use crate::{gate::shard::GateShard, link::end::LinkEnd, node::shard::NodeShard, stat::ShardCounters};
+use crate::{
+    gate::shard::GateShard,
+    link::end::LinkEnd,
+    node::{shard::NodeShard, wake::ASLEEP},
+    stat::ShardCounters,
+};
 
 /// What a timer of a shard is for.
 pub(crate) enum TimerEvent {
@@ -139,7 +144,11 @@ impl Shard {
     }
 
     fn turn(&mut self, cx: &mut Context<'_>) {
-        self.now = Instant::now();
+        let now = Instant::now();
+        if now.duration_since(self.now) > ASLEEP {
+            self.woke();
+        }
+        self.now = now;
         self.millis = ((self.now - self.epoch).as_millis() as u32).max(1);
         self.counters.turns += 1;
         let mut tokens = std::mem::take(&mut self.tokens);

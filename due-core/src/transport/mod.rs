@@ -89,6 +89,8 @@ pub enum FrameKind {
     Cancel,
     /// Heartbeat of a link.
     Ping,
+    /// In a lane: everything before it is to be handled first (gate to node), or is handled (the node's answer).
+    Barrier,
 }
 
 /// Which request of which trace a frame belongs to; all zero: none.
@@ -246,4 +248,9 @@ pub trait Link: Send {
     /// answered a heartbeat that leaves now; if the connection turns out to be gone, what was read is dropped. A link
     /// inside one process has nothing to suspect.
     fn suspect(&mut self) {}
+
+    /// Is that heartbeat still to be answered?
+    fn is_suspect(&self) -> bool {
+        false
+    }
 }

@@ -8,7 +8,7 @@ use due_core::{
 
 use super::{Bench, Ran, message, pair, refused};
 
-const KINDS: [FrameKind; 12] = [
+const KINDS: [FrameKind; 13] = [
     FrameKind::Open,
     FrameKind::Message,
     FrameKind::Bound,
@@ -21,6 +21,7 @@ const KINDS: [FrameKind; 12] = [
     FrameKind::Answer,
     FrameKind::Cancel,
     FrameKind::Ping,
+    FrameKind::Barrier,
 ];
 
 /// A head in which no two fields are alike.

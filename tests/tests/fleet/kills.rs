@@ -54,8 +54,8 @@ async fn users_of_a_killed_gate_come_back_by_another() {
 }
 
 /// Takes a server away under load, and gives it back by `heal`; then a node dies: the fleet still deals with that.
-async fn outage(world: &World, server: &Server, heal: impl AsyncFn(&Server)) {
-    let mut fleet = world.play(2).await;
+async fn outage(world: &World, nodes: usize, server: &Server, heal: impl AsyncFn(&Server)) {
+    let mut fleet = world.play(nodes).await;
     let bots = Bots::play(BOTS, fleet.doors());
     bots.all_roll(3, || fleet.logs()).await;
     let before = bots.history.read(Tale::homes);
@@ -85,10 +85,10 @@ async fn play_goes_on_without_the_registry_and_it_is_whole_again_after_a_wipe() 
     let wipe = async |etcd: &Server| {
         etcd.wipe().await;
         let wiped = Instant::now();
-        timeout(LIMIT, nodes_listed(etcd, 3)).await.expect("all nodes register again");
-        println!("two nodes and a mesh are listed again {:?} after etcd was back, empty", wiped.elapsed());
+        timeout(LIMIT, nodes_listed(etcd, 4)).await.expect("all nodes register again");
+        println!("three nodes and a mesh are listed again {:?} after etcd was back, empty", wiped.elapsed());
     };
-    outage(&world, &world.servers().etcd, wipe).await;
+    outage(&world, 3, &world.servers().etcd, wipe).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -123,11 +123,11 @@ async fn play_goes_on_without_the_bus_and_everybody_hears_again_afterwards() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn play_goes_on_without_the_locator_and_after_its_restart() {
     let Some(world) = World::on_servers().await else { return };
-    outage(&world, &world.servers().redis, async |redis| redis.restart().await).await;
+    outage(&world, 2, &world.servers().redis, async |redis| redis.restart().await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn play_goes_on_without_the_locator_and_after_its_loss_of_everything() {
     let Some(world) = World::on_servers().await else { return };
-    outage(&world, &world.servers().redis, async |redis| redis.wipe().await).await;
+    outage(&world, 2, &world.servers().redis, async |redis| redis.wipe().await).await;
 }

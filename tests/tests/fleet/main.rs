@@ -17,4 +17,5 @@ mod process;
 mod program;
 mod rolling;
 mod start;
+mod stopped;
 mod world;

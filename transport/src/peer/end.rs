@@ -340,6 +340,10 @@ impl Link for End {
     fn suspect(&mut self) {
         self.session.suspect(Instant::now());
     }
+
+    fn is_suspect(&self) -> bool {
+        self.session.is_suspect()
+    }
 }
 
 impl Drop for End {

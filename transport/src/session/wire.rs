@@ -30,7 +30,7 @@ const ACK: u8 = 0x42;
 const MORE: u8 = 0x43;
 const BYE: u8 = 0x44;
 
-const KINDS: [FrameKind; 12] = [
+const KINDS: [FrameKind; 13] = [
     FrameKind::Open,
     FrameKind::Message,
     FrameKind::Bound,
@@ -43,6 +43,7 @@ const KINDS: [FrameKind; 12] = [
     FrameKind::Answer,
     FrameKind::Cancel,
     FrameKind::Ping,
+    FrameKind::Barrier,
 ];
 
 /// What goes over a link.

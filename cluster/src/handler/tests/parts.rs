@@ -26,6 +26,7 @@ pub(super) fn session() -> Session {
         locator: Arc::new(locate::memory::Memory::default()),
         bindings: Default::default(),
         encryptor: None,
+        doubt: Default::default(),
     };
     let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 9));
     Session::new(Made {
