@@ -9,6 +9,7 @@ mod command;
 mod deny;
 mod features;
 mod fleet;
+mod planted;
 mod progress;
 mod servers;
 mod setup;
@@ -44,6 +45,11 @@ enum Task {
     Backends,
     /// The fleet example as a fleet: starts etcd, NATS and redis, two gates, three nodes and a mesh; stops all on Ctrl-C.
     Fleet,
+    /// Plants known bugs, one at a time, in a copy of the sources, and wants the tests to find each.
+    Plant {
+        /// Only those whose description holds this.
+        names: Vec<String>,
+    },
     /// Formats every file.
     Fmt,
 }
@@ -77,6 +83,7 @@ fn main() -> ExitCode {
         Task::Servers(order) => order.obey(),
         Task::Backends => backends::write(),
         Task::Fleet => fleet::run(),
+        Task::Plant { names } => planted::run(&names),
         Task::Fmt => run(cargo().args(["fmt", "--all"])),
     };
     match outcome {
