@@ -98,7 +98,8 @@ impl Display for Idle {
 impl Display for Figure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { name, unit, value: Spread { min, median, max } } = self;
-        writeln!(f, "{name:<56}{median:>14.1} {unit} ({min:.1}-{max:.1})")
+        let digits = if median.abs() < 10.0 { 3 } else { 1 };
+        writeln!(f, "{name:<56}{median:>14.digits$} {unit} ({min:.digits$}-{max:.digits$})")
     }
 }
 

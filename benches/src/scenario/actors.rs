@@ -15,7 +15,7 @@ use tokio::{
 use crate::{
     Fallible,
     contest::progress,
-    measure::pss,
+    measure::{cores, pin, pss},
     report::{Figure, Spread},
     stage::{Common, PaceArgs, Stage},
 };
@@ -249,6 +249,7 @@ fn channel_wakes(time: Duration, body: &Bytes, place: Place) -> Fallible<Taken> 
             }
         }
     };
+    let body = body.clone();
     let ask = async move {
         let (begin, mut sent) = (Instant::now(), 0);
         while begin.elapsed() < time {
@@ -264,11 +265,23 @@ fn channel_wakes(time: Duration, body: &Bytes, place: Place) -> Fallible<Taken> 
             ask.await
         }),
         Place::Other => {
-            let runtime = single()?;
-            let other = std::thread::spawn(move || runtime.block_on(echo));
-            let taken = single()?.block_on(ask);
+            let other = on_core(1, echo)?;
+            let taken = on_core(0, ask)?.join().map_err(|_| "a thread panicked")?;
             other.join().map_err(|_| "the other thread panicked")?;
             taken
         }
     }
+}
+
+/// A thread for a future, on a core of its own where there are as many.
+fn on_core<T: Send + 'static>(
+    at: usize,
+    run: impl Future<Output = T> + Send + 'static,
+) -> Fallible<std::thread::JoinHandle<T>> {
+    let (runtime, core) = (single()?, cores()?.get(at).copied());
+    Ok(std::thread::spawn(move || {
+        // Where it cannot be pinned it runs all the same.
+        let _ = core.map(pin);
+        runtime.block_on(run)
+    }))
 }
