@@ -76,15 +76,14 @@ impl fmt::Debug for Shown<'_> {
 #[test]
 fn what_is_not_logged_is_not_even_shown() {
     let (shelf, shown) = (Shelf::default(), AtomicU32::new(0));
-    let (enabled, guard) = with(setup("info,lines=warn").sink(shelf.output("shelf")), |_| {
+    let ((), guard) = with(setup("info,lines=warn").sink(shelf.output("shelf")), |_| {
         for _ in 0..1_000 {
             tracing::info!(value = ?Shown(&shown), "no");
         }
         tracing::warn!(value = ?Shown(&shown), "yes");
-        [tracing::enabled!(Level::INFO), tracing::enabled!(target: "game", Level::INFO)]
     });
     assert!(guard.flush());
-    assert_eq!((shown.load(Ordering::Relaxed), enabled), (1, [false, true]));
+    assert_eq!(shown.load(Ordering::Relaxed), 1);
     assert_eq!(shelf.messages(), ["yes"]);
 }
 

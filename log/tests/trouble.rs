@@ -112,6 +112,7 @@ fn a_full_disk_is_told_once_and_costs_no_line_that_the_queue_can_hold() {
     let shown = format!("{:?}", why.fields());
     assert!(shown.contains("disk") && shown.contains("no storage space"), "{shown}");
     assert_eq!((other.count("fails"), guard.sinks()[0].lost), (1, 0));
+    shelf.wait_for("second");
     let lines: Vec<String> = shelf.messages().into_iter().filter(|m| ["first", "second"].contains(&&**m)).collect();
     assert_eq!(lines, ["first", "second"]);
 }

@@ -415,7 +415,7 @@ mod tests {
             vec![0, 0, 0, 1],
             vec![255; 4],
             long.to_vec(),
-            unit(&[12, 0]),
+            unit(&[KINDS.len() as u8, 0]),
             unit(&[0x45, 0]),
             unit(&[ACK, 0]),
             unit(&[ACK, 0, 1, 2]),
