@@ -13,6 +13,7 @@ use tokio::{
     io::{AsyncBufReadExt, AsyncRead, BufReader},
     process::{Child, Command},
     sync::mpsc,
+    task::JoinHandle,
     time::timeout,
 };
 
@@ -34,6 +35,8 @@ pub(crate) struct Process {
     lines: mpsc::UnboundedReceiver<String>,
     urls: Vec<String>,
     log: Log,
+    /// Ends with the last line of the log.
+    logged: JoinHandle<()>,
     _watchdog: Child,
 }
 
@@ -70,11 +73,11 @@ impl Process {
         read(child.stdout.take().unwrap(), move |line| drop(tell.send(line)));
         let log = Log::default();
         let (lines_of, shown) = (log.clone(), std::env::var_os("FLEET_LOG").map(|_| name.to_owned()));
-        read(child.stderr.take().unwrap(), move |line| {
+        let logged = read(child.stderr.take().unwrap(), move |line| {
             shown.iter().for_each(|name| eprintln!("{name}: {line}"));
             lines_of.add(line);
         });
-        Self { name: name.to_owned(), child, pid, lines, urls: Vec::new(), log, _watchdog: watchdog.unwrap() }
+        Self { name: name.to_owned(), child, pid, lines, urls: Vec::new(), log, logged, _watchdog: watchdog.unwrap() }
     }
 
     /// Waits until it serves.
@@ -135,6 +138,7 @@ impl Process {
         while let Some(line) = self.lines.recv().await {
             lines.push(line);
         }
+        let _ = timeout(LIMIT, &mut self.logged).await;
         (status, lines, self.log())
     }
 
@@ -145,11 +149,14 @@ impl Process {
 }
 
 /// Reads to the end: a full pipe would stop the program.
-fn read(from: impl AsyncRead + Unpin + Send + 'static, mut tell: impl FnMut(String) + Send + 'static) {
+fn read(
+    from: impl AsyncRead + Unpin + Send + 'static,
+    mut tell: impl FnMut(String) + Send + 'static,
+) -> JoinHandle<()> {
     tokio::spawn(async move {
         let mut lines = BufReader::new(from).lines();
         while let Ok(Some(line)) = lines.next_line().await {
             tell(line);
         }
-    });
+    })
 }
