@@ -434,6 +434,8 @@ impl Acceptor for Hand {
         }
         inbox.run(move |shard| {
             let gate_shard = from.shard;
+            // It has one link at a time: the one before is given up, though it may still wait for its connection here.
+            shard.end_links_of(node, &from.owner, gate_shard);
             let link = shard.add_link(link, Side::Node { node, gate: from.owner.clone(), gate_shard });
             let Some(end) = shard.links.get(link as usize) else { return };
             let (serial, crowded) = (end.serial, end.crowded.clone());

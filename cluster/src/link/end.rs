@@ -362,6 +362,17 @@ impl Shard {
         self.link_wait(link);
     }
 
+    /// Ends the links of one shard of a gate to a node of this shard.
+    pub(crate) fn end_links_of(&mut self, node: u8, gate: &Owner, gate_shard: u16) {
+        let same = |side: &Side| match side {
+            Side::Node { node: n, gate: g, gate_shard: s, .. } => (*n, g, *s) == (node, gate, gate_shard),
+            _ => false,
+        };
+        let before: Vec<u32> =
+            self.links.iter().filter(|(_, end)| same(&end.side)).map(|(link, _)| link as u32).collect();
+        before.into_iter().for_each(|link| self.link_over(link));
+    }
+
     /// The other side is gone.
     pub(crate) fn link_over(&mut self, link: u32) {
         let Some(end) = self.links.try_remove(link as usize) else { return };
