@@ -203,10 +203,15 @@ impl<A: Actor> Line<A> {
         let opens =
             |m: &&Instance| tables.get(&m.routes).is_some_and(|table| table.kinds.iter().any(|kind| kind == A::KIND));
         let mut hosts: Vec<Instance> = peers.nodes().iter().filter(opens).cloned().collect();
-        match pick(&mut hosts, rand::random()) {
-            Some(member) if member.owner() != self.host.common.own.owner => Ok(Whereabouts::There(member)),
-            None if self.host.open.is_none() => Err(Fault::of(Kind::Unavailable)),
-            _ => Ok(Whereabouts::Here),
+        loop {
+            match pick(&mut hosts, rand::random()) {
+                Some(member) if member.owner() == self.host.common.own.owner => return Ok(Whereabouts::Here),
+                // One that cannot be reached may be dead, and not yet known to be.
+                Some(member) if peers.link(&member).await.is_ok() => return Ok(Whereabouts::There(member)),
+                Some(_) => {}
+                None if self.host.open.is_none() => return Err(Fault::of(Kind::Unavailable)),
+                None => return Ok(Whereabouts::Here),
+            }
         }
     }
 

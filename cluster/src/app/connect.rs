@@ -18,11 +18,13 @@ use due_core::{
 use tokio::{
     sync::{oneshot, watch},
     task::JoinHandle,
+    time::{Instant, timeout_at},
 };
 
 use crate::{
     gate::{members::Up, shard::GateSelf},
     link::{NodeTable, TABLE_ORDER, end::Side},
+    peer::missed::Missed,
     shard::{driver::Shard, inbox::Inbox},
 };
 
@@ -42,6 +44,8 @@ pub(crate) struct Finder {
     pub(crate) shards: Vec<(u16, Arc<Inbox>)>,
     pub(crate) near: Vec<Near>,
     pub(crate) transport: Arc<dyn Transport>,
+    /// The longest time until the registry drops a killed node.
+    pub(crate) expiry: Duration,
 }
 
 /// Keeps the links to one life of a node, one for each shard; dropped, it makes no new ones.
@@ -82,7 +86,9 @@ impl Finder {
         let mut keepers: HashMap<InstanceId, Keeper> = HashMap::new();
         let mut first = Some(first);
         let mut view = watch.view();
+        let mut missed = Missed::new(finder.expiry);
         loop {
+            missed.see(&view.members, Instant::now());
             let mut linked = Vec::new();
             for member in view.members.iter() {
                 match keepers.get(&member.id) {
@@ -98,17 +104,23 @@ impl Finder {
                 for up in linked {
                     let _ = tokio::time::timeout(PAUSE.1, up).await;
                 }
-                finder.show(&view.members);
+                finder.show(&view.members, &missed);
                 let _ = first.send(());
             } else {
-                finder.show(&view.members);
+                finder.show(&view.members, &missed);
             }
             keepers.retain(|id, keeper| {
                 let listed = view.members.iter().any(|m| m.id == *id);
                 keeper.listed.send_replace(listed);
                 listed || keeper.has_links()
             });
-            view = watch.changed().await;
+            view = match missed.until() {
+                Some(at) => match timeout_at(at, watch.changed()).await {
+                    Ok(view) => view,
+                    Err(_) => watch.view(),
+                },
+                None => watch.changed().await,
+            };
         }
     }
 
@@ -191,10 +203,17 @@ impl Finder {
     }
 
     /// Tells all shards the states and weights of the nodes.
-    fn show(&self, members: &Arc<[Instance]>) {
+    fn show(&self, members: &Arc<[Instance]>, missed: &Missed) {
+        let held: Arc<[Owner]> = missed.held(Instant::now()).map(Instance::owner).collect();
+        if !held.is_empty() {
+            tracing::warn!(
+                nodes = held.len(),
+                "most nodes vanished from the registry at once; they go on getting work"
+            );
+        }
         for (_, inbox) in &self.shards {
-            let (members, gate) = (members.clone(), self.index);
-            inbox.run(move |shard| shard.show_members(gate, &members));
+            let (members, held, gate) = (members.clone(), held.clone(), self.index);
+            inbox.run(move |shard| shard.show_members(gate, &members, &held));
         }
     }
 
@@ -260,13 +279,13 @@ impl Shard {
         self.link_member(link, member);
     }
 
-    fn show_members(&mut self, g: u8, members: &[Instance]) {
+    fn show_members(&mut self, g: u8, members: &[Instance], held: &[Owner]) {
         let Some(gate) = self.gates.get_mut(usize::from(g)) else { return };
         let known: Vec<(u16, Owner)> = gate.members.iter().map(|(i, m)| (i, m.owner.clone())).collect();
         for (i, owner) in known {
             let listed = members.iter().find(|m| m.owner() == owner);
             let Some(member) = gate.members.get_mut(i) else { continue };
-            member.listed = listed.is_some();
+            (member.listed, member.held) = (listed.is_some(), held.contains(&owner));
             if let Some(instance) = listed {
                 (member.state, member.weight) = (instance.state, instance.weight);
             }

@@ -140,6 +140,7 @@ pub(crate) async fn start(mut app: App) -> Result<Running> {
             shards: inboxes(&layout.gates),
             near: near.clone(),
             transport: transport.clone(),
+            expiry: registry.capability().expiry.1,
         };
         find_nodes(&mut running, &registry, finder, nodes.len()).await?;
     }

@@ -24,8 +24,10 @@ pub(crate) struct Member {
     pub(crate) name: u16,
     pub(crate) state: State,
     pub(crate) weight: u32,
-    /// Is it in the registry's view? Without, it gets no new placement.
+    /// Is it in the registry's view? Without, it gets no new placement, unless it is held.
     pub(crate) listed: bool,
+    /// Has it vanished from that view together with most others?
+    pub(crate) held: bool,
     pub(crate) up: Up,
     /// Its link has lost the connection, which may come back: what is sent waits, so others get what they can.
     pub(crate) down: bool,
@@ -121,7 +123,18 @@ impl Members {
         let name = self.name_number(slot.split('/').next().unwrap_or(slot));
         let (state, up, table) = (State::Work, Up::Gone, Arc::default());
         let owner = owner.clone();
-        self.list.push(Member { owner, name, state, weight: 1, listed: true, up, down: false, table, current: 0 });
+        self.list.push(Member {
+            owner,
+            name,
+            state,
+            weight: 1,
+            listed: true,
+            held: false,
+            up,
+            down: false,
+            table,
+            current: 0,
+        });
         (self.list.len() - 1) as u16
     }
 
@@ -153,9 +166,12 @@ impl Members {
         let known = self.iter().find(|(_, m)| m.owner == owner).map(|(i, _)| i);
         let member = known.unwrap_or(self.list.len() as u16);
         let state = State::Work;
-        let fresh = Member { owner, name, state, weight: 1, listed: true, up, down: false, table, current: 0 };
+        let fresh =
+            Member { owner, name, state, weight: 1, listed: true, held: false, up, down: false, table, current: 0 };
         match self.list.get_mut(usize::from(member)) {
-            Some(old) => *old = Member { state: old.state, weight: old.weight, listed: old.listed, ..fresh },
+            Some(old) => {
+                *old = Member { state: old.state, weight: old.weight, listed: old.listed, held: old.held, ..fresh }
+            }
             None => self.list.push(fresh),
         }
         self.rebuild();
@@ -241,7 +257,7 @@ impl Members {
     /// May new work of this name go to the member? Work before busy; hang and shut never.
     fn candidates(&self, name: u16) -> impl Iterator<Item = (u16, &Member)> {
         let open = move |state| {
-            let there = |m: &Member| m.listed && m.is_connected();
+            let there = |m: &Member| (m.listed || m.held) && m.is_connected();
             self.iter().filter(move |(_, m)| m.name == name && m.state == state && there(m))
         };
         let busy = open(State::Work).next().is_none();

@@ -6,6 +6,7 @@
 mod calls;
 mod letter;
 pub(crate) mod link;
+pub(crate) mod missed;
 pub(crate) mod probe;
 mod roster;
 
@@ -173,7 +174,8 @@ impl Peers {
         if let Some(link) = slot.as_ref().filter(|link| !link.is_over()) {
             return Ok(link.clone());
         }
-        let link = self.dial(member, &owner).await?;
+        let dialed = self.dial(member, &owner).await;
+        let link = dialed.inspect_err(|_| self.roster(member.kind).unreachable(&owner))?;
         *slot = Some(link.clone());
         Ok(link)
     }

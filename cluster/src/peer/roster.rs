@@ -14,7 +14,7 @@ use tokio::{
     time::{Duration, Instant},
 };
 
-use super::REMEMBERED;
+use super::{REMEMBERED, missed::Missed};
 
 /// What is known of a life.
 pub(crate) enum Seen {
@@ -31,6 +31,7 @@ pub(crate) enum Seen {
 
 pub(crate) struct Roster {
     view: View,
+    missed: Missed,
     dropped: VecDeque<Instance>,
     /// Lives that nobody has named yet, and when they were asked about for the first time.
     strangers: VecDeque<(Owner, Instant)>,
@@ -46,7 +47,8 @@ impl Roster {
         kind: InstanceKind,
     ) -> Result<(Arc<Mutex<Self>>, JoinHandle<()>)> {
         let mut watch = registry.watch(kind).await?;
-        let roster = Arc::new(Mutex::new(Self::new(watch.view())));
+        let window = registry.capability().expiry.1;
+        let roster = Arc::new(Mutex::new(Self::new(watch.view(), window)));
         let shown = roster.clone();
         let task = tokio::spawn(async move {
             loop {
@@ -60,11 +62,13 @@ impl Roster {
     /// A registry that never answers.
     #[cfg(test)]
     pub(crate) fn unknown() -> Self {
-        Self::new(View::unknown(Instant::now()))
+        Self::new(View::unknown(Instant::now()), Duration::ZERO)
     }
 
-    fn new(view: View) -> Self {
-        Self { view, dropped: VecDeque::new(), strangers: VecDeque::new() }
+    fn new(view: View, window: Duration) -> Self {
+        let mut missed = Missed::new(window);
+        missed.see(&view.members, Instant::now());
+        Self { view, missed, dropped: VecDeque::new(), strangers: VecDeque::new() }
     }
 
     fn show(&mut self, view: View) {
@@ -75,6 +79,7 @@ impl Roster {
         while self.dropped.len() > REMEMBERED {
             self.dropped.pop_front();
         }
+        self.missed.see(&view.members, Instant::now());
         self.view = view;
     }
 
@@ -82,8 +87,18 @@ impl Roster {
         self.view.members.len()
     }
 
+    /// Who may get work: the members, and those that the registry has most likely lost by its own fault.
     pub(crate) fn members(&self) -> Arc<[Instance]> {
-        self.view.members.clone()
+        let now = Instant::now();
+        if self.missed.held(now).next().is_none() {
+            return self.view.members.clone();
+        }
+        self.view.members.iter().chain(self.missed.held(now)).cloned().collect()
+    }
+
+    /// It cannot be reached: it gets no work unless the registry lists it.
+    pub(crate) fn unreachable(&mut self, owner: &Owner) {
+        self.missed.forget(owner);
     }
 
     /// Was it listed once, and is not now?
