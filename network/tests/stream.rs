@@ -244,6 +244,47 @@ async fn with_reuseport_each_shard_accepts_for_itself() {
     }
 }
 
+/// The system resets what is queued at a socket that is closed while another shares its address.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn closing_one_of_two_reuseport_listeners_loses_no_queued_client() {
+    for (network, at) in networks() {
+        let Bound { url, mut listeners } = network.bind(&url(&format!("{at}?reuseport=on")), 2).await.unwrap();
+        let mut queued = Vec::new();
+        for _ in 0..40 {
+            queued.push(TcpStream::connect(url.host()).await.unwrap());
+        }
+        let mut stays = listeners.pop().unwrap();
+        let mut goes = listeners.pop().unwrap();
+        goes.close();
+        let mut counts = [0; 2];
+        let mut conns = Vec::new();
+        for i in 0..40 {
+            let next = poll_fn(|cx| {
+                for (of, listener) in [&mut goes, &mut stays].into_iter().enumerate() {
+                    if let Poll::Ready(conn) = listener.poll_accept(cx) {
+                        return Poll::Ready((of, conn.unwrap()));
+                    }
+                }
+                Poll::Pending
+            });
+            // A limit against hanging, not a measure.
+            let next = tokio::time::timeout(std::time::Duration::from_secs(60), next).await;
+            let (of, conn) = next.unwrap_or_else(|_| panic!("{at}: client {i} of 40 is lost"));
+            counts[of] += 1;
+            conns.push(conn);
+        }
+        assert!(counts[0] > 0 && counts[1] > 0, "{counts:?}: both had clients in their queues");
+        assert!(poll_fn(|cx| Poll::Ready(goes.poll_accept(cx).is_pending())).await);
+        // Whoever comes now comes to the one that stays.
+        for _ in 0..20 {
+            queued.push(TcpStream::connect(url.host()).await.unwrap());
+            conns.push(accept(&mut stays).await);
+        }
+        assert!(queued.iter().all(|client| client.take_error().unwrap().is_none()), "{at}: a client was reset");
+    }
+}
+
 #[tokio::test]
 async fn a_wrong_url_says_what_is_wrong() {
     for (network, at) in networks() {
