@@ -5,6 +5,7 @@ use std::{net::SocketAddr, time::Duration};
 use clap::{Parser, Subcommand};
 
 use crate::{
+    all::AllArgs,
     load::Shape,
     scenario::{
         actors::ActorArgs, idle::IdleArgs, links::LinkArgs, lossy::LossyArgs, open::OpenArgs, published::PublishedArgs,
@@ -24,6 +25,8 @@ pub(crate) struct Args {
 /// What to do.
 #[derive(Subcommand)]
 pub(crate) enum Command {
+    /// Every scenario in order, and a summary of all targets.
+    All(AllArgs),
     /// Ping-pong: one frame in flight on each connection.
     S1(SeriesArgs),
     /// Pipelined: 32 frames in flight on each connection, with a client that coalesces writes and one that does not.

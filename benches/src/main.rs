@@ -2,6 +2,7 @@
 //!
 //! Scenarios are named S1 to S13; see `README.md` for what each does and how to read its figures.
 
+mod all;
 mod args;
 mod calls;
 mod churn;
@@ -28,8 +29,10 @@ mod shim;
 mod socket;
 mod stage;
 mod subject;
+mod summary;
 mod syscalls;
 mod table;
+mod verdict;
 
 use std::{
     io::{self, Write},
@@ -67,6 +70,7 @@ fn main() -> ExitCode {
 /// Is everything as was required?
 fn run(args: Args) -> Fallible<bool> {
     match args.command {
+        Command::All(args) => all::run(&args),
         Command::Reference(args) => run_reference(args),
         Command::Serve(args) => serve::run(args),
         Command::Load(args) => run_load(&args),

@@ -1,6 +1,10 @@
 //! What the kernel tells about processes: time on a core, memory, who else is busy.
 
-use std::{fs, io, time::Duration};
+use std::{
+    fmt::{self, Display},
+    fs, io,
+    time::Duration,
+};
 
 use rustix::{
     process::{Resource, Rlimit, getrlimit, setrlimit},
@@ -97,6 +101,13 @@ impl Machine {
             processor: name.map_or_else(String::new, |(_, name)| name.into()),
             kernel: fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().into(),
         }
+    }
+}
+
+impl Display for Machine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { cores, processor, kernel } = self;
+        write!(f, "{cores} cores of {processor}, Linux {kernel}")
     }
 }
 

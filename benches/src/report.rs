@@ -2,7 +2,7 @@
 
 use std::{fs::File, io::BufWriter, path::Path, time::Duration};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     Fallible,
@@ -10,6 +10,7 @@ use crate::{
     load::Outcome,
     measure::Machine,
     server::Role,
+    verdict::Verdict,
 };
 
 /// One run of one server.
@@ -91,7 +92,7 @@ impl Target {
 }
 
 /// Lowest, middle and highest.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Spread {
     pub(crate) min: f64,
     pub(crate) median: f64,
@@ -242,6 +243,25 @@ pub(crate) struct Figure {
     pub(crate) name: String,
     pub(crate) unit: &'static str,
     pub(crate) value: Spread,
+    /// Most that is allowed for its median, where a target is set.
+    pub(crate) most: Option<f64>,
+}
+
+impl Figure {
+    /// Without a target.
+    pub(crate) fn new(name: impl Into<String>, unit: &'static str, value: Spread) -> Self {
+        Self { name: name.into(), unit, value, most: None }
+    }
+
+    /// With one.
+    pub(crate) fn at_most(self, most: f64) -> Self {
+        Self { most: Some(most), ..self }
+    }
+
+    /// Is the target reached?
+    pub(crate) fn is_met(&self) -> bool {
+        self.most.is_none_or(|most| self.value.median <= most)
+    }
 }
 
 /// All of one call of the program, for other programs.
@@ -255,9 +275,17 @@ pub(crate) struct Report<'a> {
     pub(crate) cases: Vec<Case>,
     pub(crate) idle: Vec<Idle>,
     pub(crate) figures: Vec<Figure>,
+    pub(crate) verdicts: Vec<Verdict>,
 }
 
 impl Report<'_> {
+    /// Works the verdicts out.
+    pub(crate) fn judge(&mut self) {
+        self.verdicts = self.cases.iter().flat_map(Verdict::of_case).collect();
+        self.verdicts.extend(self.idle.iter().flat_map(Verdict::of_idle));
+        self.verdicts.extend(self.figures.iter().filter_map(Verdict::of_figure));
+    }
+
     /// Writes it to `path` as one JSON document.
     pub(crate) fn save(&self, path: &Path) -> Fallible<()> {
         let file = File::create(path).map_err(|e| format!("{}: {e}", path.display()))?;

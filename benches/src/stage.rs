@@ -123,8 +123,6 @@ pub(crate) struct Stage<'a> {
     cores: Option<Cores>,
     pace: Option<Pace>,
     report: Report<'a>,
-    /// No target of a figure was missed.
-    met: bool,
 }
 
 impl<'a> Stage<'a> {
@@ -144,8 +142,9 @@ impl<'a> Stage<'a> {
             cases: Vec::new(),
             idle: Vec::new(),
             figures: Vec::new(),
+            verdicts: Vec::new(),
         };
-        Ok(Self { common, cores, pace, report, met: true })
+        Ok(Self { common, cores, pace, report })
     }
 
     /// Pins nothing unless the command line asks for it.
@@ -197,14 +196,11 @@ impl<'a> Stage<'a> {
         Ok(())
     }
 
-    /// Keeps whether the target of a figure is reached.
-    pub(crate) fn require(&mut self, met: bool) {
-        self.met &= met;
-    }
-
     /// Writes the report. Is everything as was required?
-    pub(crate) fn close(self) -> Fallible<bool> {
-        let met = self.met && self.report.cases.iter().all(Case::is_met) && self.report.idle.iter().all(Idle::is_met);
+    pub(crate) fn close(mut self) -> Fallible<bool> {
+        let Report { cases, idle, figures, .. } = &self.report;
+        let met = cases.iter().all(Case::is_met) && idle.iter().all(Idle::is_met) && figures.iter().all(Figure::is_met);
+        self.report.judge();
         self.common.json.as_deref().map_or(Ok(()), |path| self.report.save(path))?;
         Ok(met || !self.common.require)
     }

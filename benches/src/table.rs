@@ -97,9 +97,12 @@ impl Display for Idle {
 
 impl Display for Figure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, unit, value: Spread { min, median, max } } = self;
+        let Self { name, unit, value: Spread { min, median, max }, most } = self;
         let digits = if median.abs() < 10.0 { 3 } else { 1 };
-        writeln!(f, "{name:<56}{median:>14.digits$} {unit} ({min:.digits$}-{max:.digits$})")
+        write!(f, "{name:<56}{median:>14.digits$} {unit} ({min:.digits$}-{max:.digits$})")?;
+        let verdict = if self.is_met() { "met" } else { "MISSED" };
+        most.map_or(Ok(()), |most| write!(f, "; target <= {most}: {verdict}"))?;
+        writeln!(f)
     }
 }
 

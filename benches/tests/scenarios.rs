@@ -121,6 +121,35 @@ fn s11_measures_actors_and_channels() {
     assert_eq!(nanos.filter(|f| f["value"]["median"].as_f64().is_some_and(|ns| ns > 0.0)).count(), 7, "{out}");
 }
 
+#[test]
+fn all_runs_its_plan_and_puts_a_summary_into_the_document() {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("figures-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    let document = folder.join("document.md");
+    fs::write(
+        &document,
+        "Before.\n<!-- figures of `due-benches all --document` -->\n<!-- end of figures -->\nAfter.\n",
+    )
+    .unwrap();
+    let all = |only: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_due-benches"));
+        command.args(["all", "--quick", "--free", "--against", "epoll", "--only", only, "--json"]).arg(&folder);
+        let output = command.arg("--document").arg(&document).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let out = all("s1,s8");
+    assert!(out.contains("== s1 (1 of 2), about ") && out.contains("== s8 (2 of 2), about "), "{out}");
+    // A scenario by itself keeps the figures of the others.
+    all("s13");
+    let text = fs::read_to_string(&document).unwrap();
+    for part in ["Before.\n", "\nAfter.", "| s1 |", "| s8 |", "| s13 |", "ours / epoll", "targets are met"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert_eq!(fs::read_to_string(folder.join("summary.md")).unwrap().lines().count() + 6, text.lines().count());
+    fs::remove_dir_all(&folder).unwrap();
+}
+
 // Needs go, as the tests of Go clients do.
 #[test]
 fn due_is_built_and_measured_beside_ours() {

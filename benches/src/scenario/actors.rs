@@ -78,17 +78,15 @@ pub(crate) fn run(args: &ActorArgs) -> Fallible<bool> {
     }
     progress("");
     for ((name, _), nanos) in runs.iter().zip(&taken) {
-        stage.figure(Figure { name: (*name).into(), unit: "ns", value: Spread::of(nanos.iter().copied()) })?;
+        stage.figure(Figure::new(*name, "ns", Spread::of(nanos.iter().copied())))?;
     }
     if let [tell, .., wake] = &taken[..] {
         let ratio = Spread::of(tell.iter().zip(wake).map(|(tell, wake)| tell / wake));
-        let name = "tell in a shard / channel with a wake of a thread".into();
-        stage.figure(Figure { name, unit: "(target <= 0.1)", value: ratio })?;
-        stage.require(ratio.median <= 0.1);
+        stage.figure(Figure::new("tell in a shard / channel with a wake of a thread", "", ratio).at_most(0.1))?;
     }
     let bytes = runtime.block_on(world.weigh(args.actors))?;
     let name = format!("memory of an idle actor, {} of them", args.actors);
-    stage.figure(Figure { name, unit: "B", value: Spread::of([bytes]) })?;
+    stage.figure(Figure::new(name, "B", Spread::of([bytes])))?;
     runtime.block_on(world.running.stop(Duration::from_secs(5)))?;
     stage.close()
 }

@@ -71,9 +71,9 @@ pub(crate) fn run(args: &VisitArgs) -> Fallible<bool> {
         progress("");
         let after = settled(&one.server)?;
         let what = format!("{}: storm of {} connections", one.subject.name, shape.connections);
-        stage.figure(Figure { name: what.clone(), unit: "conn/s", value: Spread::of(rates) })?;
+        stage.figure(Figure::new(what.as_str(), "conn/s", Spread::of(rates)))?;
         let grown = Spread::of([100.0 * after as f64 / before as f64 - 100.0]);
-        stage.figure(Figure { name: format!("{what}: memory more"), unit: "%", value: grown })?;
+        stage.figure(Figure::new(format!("{what}: memory more"), "%", grown))?;
     }
     stage.close()
 }
