@@ -56,9 +56,10 @@ enum Wants {
     Peers,
     Pace,
     Syscalls,
+    Plot,
 }
 
-use Wants::{Pace, Peers, Syscalls};
+use Wants::{Pace, Peers, Plot, Syscalls};
 
 const PAIR: &str = "--connections 8 --bodies 128";
 const PLAN: &[Step] = &[
@@ -93,6 +94,13 @@ const PLAN: &[Step] = &[
     Step { name: "s11", runs: 7, wants: &[Pace], full: "--actors 1000000", quick: "--actors 100" },
     Step { name: "s12", runs: 3, wants: &[Pace], full: "", quick: "--sessions 10 --loss 0,20" },
     Step { name: "s13", runs: 16, wants: &[Pace, Syscalls], full: "", quick: PAIR },
+    Step {
+        name: "growth",
+        runs: 25,
+        wants: &[Pace, Plot],
+        full: "",
+        quick: "--connections 8,16 --shards 1,2 --nodes 1,2",
+    },
 ];
 
 /// Repetitions, seconds of each, of a run that counts; as the scenarios have them unless told.
@@ -105,6 +113,11 @@ impl Step {
     fn estimate(&self, quick: bool) -> Duration {
         let (repetitions, seconds) = if quick { QUICK } else { FULL };
         Duration::from_secs_f64(f64::from(self.runs * repetitions) * seconds) + Duration::from_secs(3)
+    }
+
+    /// The name of the file with its curves.
+    fn plot(&self) -> String {
+        format!("{}.svg", self.name)
     }
 
     fn words(&self, args: &AllArgs, counts: bool) -> Vec<String> {
@@ -127,6 +140,9 @@ impl Step {
         }
         if args.free {
             add("--free");
+        }
+        if has(Plot) {
+            words.extend(["--svg".to_owned(), args.json.join(self.plot()).display().to_string()]);
         }
         words
     }
@@ -204,6 +220,9 @@ fn summarize(args: &AllArgs) -> Fallible<Summary> {
         let path = file(&args.json, step.name);
         if path.is_file() {
             summary.read(step.name, &path).map_err(|e| format!("{}: {e}", path.display()))?;
+            if step.wants.contains(&Plot) {
+                summary.plots.push(step.plot());
+            }
         }
     }
     let text = summary.to_string();
@@ -212,6 +231,10 @@ fn summarize(args: &AllArgs) -> Fallible<Summary> {
     say(&format!("\n{text}"))?;
     if let Some(document) = &args.document {
         summary.put_into(document)?;
+        for plot in &summary.plots {
+            let (from, to) = (args.json.join(plot), document.with_file_name(plot));
+            fs::copy(&from, &to).map_err(|e| format!("{} to {}: {e}", from.display(), to.display()))?;
+        }
     }
     Ok(summary)
 }

@@ -11,7 +11,7 @@ use crate::{
     measure::{busy_time, cpu_time, pss},
     report::{Case, Run, Series, Target},
     server::{Role, Server},
-    syscalls::Counter,
+    syscalls::{Counted, Counter},
 };
 
 /// How long and how often.
@@ -65,8 +65,9 @@ pub(crate) fn run_case(entries: &[Entry<'_>], title: Title, pace: Pace) -> Falli
     if pace.syscalls {
         for (series, entry) in series.iter_mut().zip(entries) {
             progress(&format!("{}: system calls of {}", title.text, entry.name));
-            let calls = count_calls(entry, pace).map_err(|e| format!("{}: {e}", entry.name))?;
-            series.calls_per_message = Some(calls);
+            let (counted, messages) = count(entry, pace).map_err(|e| format!("{}: {e}", entry.name))?;
+            series.calls_per_message = Some(counted.calls as f64 / messages);
+            series.instructions_per_message = counted.instructions.map(|all| all as f64 / messages);
         }
     }
     progress("");
@@ -112,13 +113,13 @@ fn measure(entry: &Entry<'_>, pace: Pace) -> Fallible<Run> {
     Ok(Run::new(&outcome, &spent, memory))
 }
 
-/// System calls of the server for each message.
-fn count_calls(entry: &Entry<'_>, pace: Pace) -> Fallible<f64> {
+/// What the server asks of the system in a run, and the messages of it.
+fn count(entry: &Entry<'_>, pace: Pace) -> Fallible<(Counted, f64)> {
     let mut load = (entry.begin)(entry.server)?;
     load.drive(pace.warm_up)?;
     let counter = Counter::start(entry.server.pids())?;
     let outcome = load.drive(pace.measure)?;
-    Ok(counter.stop()? as f64 / outcome.latency.total().max(1) as f64)
+    Ok((counter.stop()?, outcome.latency.total().max(1) as f64))
 }
 
 /// Says on a terminal what goes on, over what it said before.

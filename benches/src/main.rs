@@ -18,6 +18,7 @@ mod load;
 mod measure;
 mod open;
 mod peers;
+mod plot;
 mod reference;
 mod report;
 mod room;
@@ -47,7 +48,7 @@ use crate::{
     load::{Drive, Load, MAX_CONNECTIONS},
     measure::allow_files,
     reference::Mode,
-    scenario::{actors, idle, linked, links, lossy, open as clocked, published, rooms, series, visits},
+    scenario::{actors, growth, idle, linked, links, lossy, open as clocked, published, rooms, series, visits},
 };
 
 /// Connections that may wait to be accepted by the reference.
@@ -71,6 +72,7 @@ fn main() -> ExitCode {
 fn run(args: Args) -> Fallible<bool> {
     match args.command {
         Command::All(args) => all::run(&args),
+        Command::Growth(args) => growth::run(&args),
         Command::Reference(args) => run_reference(args),
         Command::Serve(args) => serve::run(args),
         Command::Load(args) => run_load(&args),

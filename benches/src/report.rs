@@ -131,12 +131,14 @@ pub(crate) struct Series {
     pub(crate) runs: Vec<Run>,
     /// System calls of the server for each message, when they were counted.
     pub(crate) calls_per_message: Option<f64>,
+    /// Its instructions outside the kernel, in the same run, where the machine counts them.
+    pub(crate) instructions_per_message: Option<f64>,
 }
 
 impl Series {
     /// Without runs yet.
     pub(crate) fn new(name: &str, role: Role) -> Self {
-        Self { name: name.into(), role, runs: Vec::new(), calls_per_message: None }
+        Self { name: name.into(), role, runs: Vec::new(), calls_per_message: None, instructions_per_message: None }
     }
 
     /// The median of a figure.

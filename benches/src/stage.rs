@@ -176,6 +176,11 @@ impl<'a> Stage<'a> {
         Ok(())
     }
 
+    /// The figures of the case that ran last.
+    pub(crate) fn last_case(&self) -> Option<&Case> {
+        self.report.cases.last()
+    }
+
     /// The same for a load in a closed loop.
     pub(crate) fn closed_loop(&mut self, all: &[Contestant], shape: Shape, title: Title) -> Fallible<()> {
         let entries: Vec<_> = all.iter().map(|one| one.entry(one.closed_loop(shape))).collect();

@@ -22,6 +22,9 @@ pub(crate) struct Subject {
     pub(crate) content: Content,
 }
 
+/// Servers of ours that find each other: the first of them serves the rest.
+const PEERS: &str = "--registry peer://{home} --locator peer://{home} --eventbus peer://{home}";
+
 impl Subject {
     /// This very program, as what `arguments` say.
     fn own(name: &str, role: Role, arguments: &[&str]) -> Fallible<Self> {
@@ -68,17 +71,24 @@ impl Subject {
 
     /// A gate and a node in two processes, with links of this scheme between them; `more` goes to both.
     pub(crate) fn split(name: &str, scheme: &str, more: &str) -> Fallible<Self> {
-        let peers = "--registry peer://{home} --locator peer://{home} --eventbus peer://{home}";
-        let common = format!("--transport {scheme}://127.0.0.1:0 {peers} {more}");
+        let common = format!("--transport {scheme}://127.0.0.1:0 {PEERS} {more}");
         let node = format!("serve --via node --roles node {common}");
         let gate = format!("serve --tcp {{tcp}} --via node --roles gate {common}");
         Self::own(name, Role::Ours, &[&node, &gate])
     }
 
+    /// A gate and so many nodes behind it, each a process.
+    pub(crate) fn nodes(name: &str, count: usize) -> Fallible<Self> {
+        let common = format!("--transport link://127.0.0.1:0 {PEERS}");
+        let node = format!("serve --via node --roles node {common}");
+        let gate = format!("serve --tcp {{tcp}} --via node --roles gate {common}");
+        let commands: Vec<&str> = std::iter::repeat_n(node.as_str(), count).chain([gate.as_str()]).collect();
+        Self::own(name, Role::Ours, &commands)
+    }
+
     /// A node alone that others call over links of this scheme.
     pub(crate) fn callee(scheme: &str) -> Fallible<Self> {
-        let peers = "--registry peer://{home} --locator peer://{home} --eventbus peer://{home}";
-        let node = format!("serve --via node --roles node --transport {scheme}://127.0.0.1:0 {peers}");
+        let node = format!("serve --via node --roles node --transport {scheme}://127.0.0.1:0 {PEERS}");
         Self::own(scheme, Role::Ours, &[&node])
     }
 

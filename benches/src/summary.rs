@@ -18,6 +18,8 @@ const END: &str = "<!-- end of figures -->";
 pub(crate) struct Summary {
     machine: Machine,
     scenarios: Vec<(&'static str, Scenario)>,
+    /// Files with curves, beside the text.
+    pub(crate) plots: Vec<String>,
 }
 
 /// What a summary needs of a file.
@@ -69,7 +71,7 @@ struct Figure {
 impl Summary {
     /// Of nothing yet.
     pub(crate) fn new(machine: Machine) -> Self {
-        Self { machine, scenarios: Vec::new() }
+        Self { machine, scenarios: Vec::new(), plots: Vec::new() }
     }
 
     /// Adds what a scenario wrote.
@@ -134,6 +136,9 @@ impl Display for Summary {
             let (sign, met) = (if *least { ">=" } else { "<=" }, if verdict.is_met() { "met" } else { "**MISSED**" });
             let asked = format!("{figure} {sign} {}", short(*target));
             writeln!(f, "| {name} | {load} | {of} | {} | {} | {met} |", asked.trim_start(), spread(*value))?;
+        }
+        for plot in &self.plots {
+            writeln!(f, "\n![Time on a core for each message]({plot})")?;
         }
         let others = self.scenarios.iter().flat_map(|(name, scenario)| scenario.figures.iter().map(move |f| (name, f)));
         let others: Vec<_> = others.filter(|(_, figure)| figure.most.is_none()).collect();

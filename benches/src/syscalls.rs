@@ -1,4 +1,4 @@
-//! System calls of a process, counted by `perf`.
+//! System calls of a process, and instructions of its own where the machine counts those, both told by `perf`.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -6,6 +6,18 @@ use std::{
 };
 
 use crate::Fallible;
+
+const CALLS: &str = "raw_syscalls:sys_enter";
+const INSTRUCTIONS: &str = "instructions:u";
+const EVENTS: &str = "raw_syscalls:sys_enter,instructions:u";
+
+/// What was counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Counted {
+    pub(crate) calls: u64,
+    /// Outside the kernel; `None`: this machine does not tell.
+    pub(crate) instructions: Option<u64>,
+}
 
 /// A count that runs from [`Counter::start`] to [`Counter::stop`]. Dropping it earlier ends `perf`.
 pub(crate) struct Counter {
@@ -20,7 +32,7 @@ impl Counter {
         let pids: Vec<String> = pids.map(|pid| pid.to_string()).collect();
         let mut perf = Command::new("perf")
             .args(["stat", "--field-separator", ",", "--delay", "-1", "--control", "fd:0,1"])
-            .args(["--event", "raw_syscalls:sys_enter", "--pid", &pids.join(",")])
+            .args(["--event", EVENTS, "--pid", &pids.join(",")])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -34,7 +46,7 @@ impl Counter {
     }
 
     /// Stops counting and says how many there were.
-    pub(crate) fn stop(mut self) -> Fallible<u64> {
+    pub(crate) fn stop(mut self) -> Fallible<Counted> {
         self.order("disable")?;
         let pid = rustix::process::Pid::from_child(&self.perf);
         rustix::process::kill_process(pid, rustix::process::Signal::INT)?;
@@ -71,9 +83,14 @@ impl Drop for Counter {
     }
 }
 
-/// The number at the front of perf's line about the event.
-fn count(text: &str) -> Option<u64> {
-    let line = text.lines().find(|line| line.contains("raw_syscalls:sys_enter"))?;
+/// From perf's lines; `None` without system calls.
+fn count(text: &str) -> Option<Counted> {
+    Some(Counted { calls: number(text, CALLS)?, instructions: number(text, INSTRUCTIONS) })
+}
+
+/// The number at the front of perf's line about an event.
+fn number(text: &str, event: &str) -> Option<u64> {
+    let line = text.lines().find(|line| line.contains(event))?;
     line.split(',').next()?.parse().ok()
 }
 
@@ -84,7 +101,11 @@ mod tests {
     #[test]
     fn the_count_is_the_first_field_of_the_line_of_the_event() {
         let told = "Events disabled\nEvents enabled\n420387,,raw_syscalls:sys_enter,373228899,100.00,,\n";
-        assert_eq!(count(told), Some(420_387));
+        assert_eq!(count(told), Some(Counted { calls: 420_387, instructions: None }));
+        let both = format!("{told}1234567,,instructions:u,373228899,100.00,,\n");
+        assert_eq!(count(&both), Some(Counted { calls: 420_387, instructions: Some(1_234_567) }));
+        let refused = format!("{told}<not supported>,,instructions:u,0,100.00,,\n");
+        assert_eq!(count(&refused), Some(Counted { calls: 420_387, instructions: None }));
         assert_eq!(count("<not supported>,,raw_syscalls:sys_enter,0,100.00,,"), None);
         assert_eq!(count("Events disabled\n"), None);
     }

@@ -17,7 +17,7 @@ impl Display for Case {
             "p99 us",
             "p99.9 us"
         )?;
-        writeln!(f, "{:>14}{:>14}{:>9}{:>9}", per("ns"), per("calls"), "MiB", "foreign")?;
+        writeln!(f, "{:>14}{:>14}{:>12}{:>9}{:>9}", per("ns"), per("calls"), per("instr"), "MiB", "foreign")?;
         self.series.iter().try_for_each(|series| line(series, f))?;
         if !self.ratios.is_empty() {
             writeln!(f, "{:<24}{:>22}{:>24}{:>24}", "ratio", format!("{}/s", self.unit), per("ns"), "p99")?;
@@ -37,7 +37,8 @@ fn line(series: &Series, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     write!(f, "{:<24}{:>12.0}", series.name, series.middle(|run| run.messages_per_second))?;
     write!(f, "{:>10}{:>10}{:>10}", latency(|run| run.p50_us), latency(|run| run.p99_us), latency(|run| run.p999_us))?;
     let calls = series.calls_per_message.map_or_else(|| "-".into(), |calls| format!("{calls:.3}"));
-    write!(f, "{:>14.0}{calls:>14}", series.middle(|run| run.server_ns))?;
+    let instructions = series.instructions_per_message.map_or_else(|| "-".into(), |count| format!("{count:.0}"));
+    write!(f, "{:>14.0}{calls:>14}{instructions:>12}", series.middle(|run| run.server_ns))?;
     let memory = series.middle(|run| run.memory as f64) / f64::from(1 << 20);
     writeln!(f, "{memory:>9.1}{:>9.2}{}", series.middle(|run| run.foreign), parts(series))
 }

@@ -122,6 +122,24 @@ fn s11_measures_actors_and_channels() {
 }
 
 #[test]
+fn growth_measures_and_draws_its_curves() {
+    let svg = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("growth-{}.svg", std::process::id()));
+    let svg_argument = format!("--connections 2,4 --shards 1,2 --nodes 1,2 --svg {}", svg.display());
+    let (out, report) = run("growth", &format!("{SHORT} {svg_argument}"));
+    let names = |case: &Value| -> Vec<String> {
+        case["series"].as_array().unwrap().iter().map(|s| s["name"].as_str().unwrap().into()).collect()
+    };
+    let all: Vec<_> = report["cases"].as_array().unwrap().iter().map(names).collect();
+    let [many, shards, nodes] =
+        [&["epoll", "gate", "gate + node"][..], &["1 shard", "2 shards"], &["1 node", "2 nodes"]];
+    assert_eq!(all, [many, many, shards, nodes, nodes], "{out}");
+    assert!(out.contains("gate: time with 4 connections / with 2"), "{out}");
+    let drawn = fs::read_to_string(&svg).unwrap();
+    assert_eq!(drawn.matches("<circle").count(), 3 * 2 + 2 + 2 * 2, "{drawn}");
+    fs::remove_file(&svg).unwrap();
+}
+
+#[test]
 fn all_runs_its_plan_and_puts_a_summary_into_the_document() {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("figures-{}", std::process::id()));
     fs::create_dir_all(&folder).unwrap();
