@@ -23,7 +23,7 @@ use crate::{
     fault::Fault,
     handler::{Answer, Job},
     link::{Audience, Counts, FLAG_THEN_CLOSE, GateOrder, class_bits},
-    node::call::Callee,
+    node::{call::Callee, part::NodeShared},
     peer::{Called, Peers},
     session::{ORDER_LIMIT, Session, encode_error, sealed_body},
     shard::inbox::Inbox,
@@ -280,7 +280,7 @@ impl Cluster {
 
     /// Calls a route of a node, internal routes too, and waits for its answer. A node of this process that serves it is
     /// preferred, and the handler runs in the caller's task; else one is picked by state and weight, and of a stateful
-    /// route the user's ([`Cluster::call_for`]). The handler has no session: one that takes a `Session` gets one that is
+    /// route the user's ([`Cluster::call_for`]); there the handler runs on a shard as far as it gets without waiting. The handler has no session: one that takes a `Session` gets one that is
     /// over. Dropped, a call that runs here ends; one that runs elsewhere does if its route is `cancellable`.
     ///
     /// Errors: `NoRoute` if no node serves it, `WouldDeadlock` for a node of this process with `Order::Node`, `Timeout`
@@ -341,6 +341,11 @@ impl Cluster {
         let record = self.0.backends.locator.locate(Subject::from(uid.clone())).await?;
         let owns = |c: &&Callee| record.node.values().any(|slot| slot.owner == c.node.own.owner);
         Ok(self.0.callees.iter().filter(serving).find(owns))
+    }
+
+    /// A node of this process as it is called.
+    pub(crate) fn callee(&self, node: &Arc<NodeShared>) -> Option<&Callee> {
+        self.0.callees.iter().find(|callee| Arc::ptr_eq(&callee.node, node))
     }
 
     pub(crate) fn peers(&self) -> &Arc<Peers> {

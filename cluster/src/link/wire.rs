@@ -7,6 +7,11 @@ use due_core::{Epoch, Error, Incarnation, InstanceId, Kind, Owner, Result, Uid};
 pub(crate) struct Writer(pub(crate) Vec<u8>);
 
 impl Writer {
+    /// With room for so many bytes.
+    pub(crate) fn sized(bytes: usize) -> Self {
+        Self(Vec::with_capacity(bytes))
+    }
+
     pub(crate) fn u8(mut self, n: u8) -> Self {
         self.0.push(n);
         self

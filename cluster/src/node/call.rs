@@ -3,21 +3,26 @@
 //! The handler runs in the caller's task; it shares nothing with the shards but what its state shares.
 
 use std::{
-    panic::AssertUnwindSafe,
+    cell::OnceCell,
+    future::poll_fn,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, PoisonError},
-    task::Poll,
+    task::{Context, Poll},
 };
 
 use bytes::Bytes;
-use due_core::{Code, Kind, Owner, RouteDef, RouteId, transport::Trace};
+use due_core::{Code, Kind, Owner, RouteDef, RouteId, Uid, transport::Trace};
 use futures_util::FutureExt;
-use tokio::{sync::oneshot, time::Instant};
+use tokio::{
+    sync::oneshot,
+    time::{Instant, timeout_at},
+};
 
 use super::{Order, part::NodeShared};
 use crate::{
     cluster::Cluster,
     fault::Fault,
-    handler::{Answer, Body, Late, Origin, Promise, Request, RouteHandler, Running, Start},
+    handler::{Answer, Body, Late, Origin, Promise, Request, RouteHandler, Start},
     peer::Called,
     session::Session,
 };
@@ -72,78 +77,54 @@ impl Callee {
     }
 
     async fn begin(&self, cluster: &Cluster, def: RouteDef, from: &Owner, called: Called) -> Result<Bytes, Fault> {
-        let place = self.node.table.find(def.id).ok_or_else(|| Fault::of(Kind::NoRoute))?;
-        let limit = self.node.table.mount(place).and_then(|m| m.deadline()).unwrap_or(self.node.deadline);
-        let until = Instant::now() + limit;
-        let mut handlers = self.take();
-        let ran = AssertUnwindSafe(self.run(cluster, &mut handlers, (place, def, from), &called, until)).catch_unwind();
-        match tokio::time::timeout_at(until, ran).await {
-            Ok(Ok(outcome)) => {
-                self.give(handlers);
-                outcome
-            }
-            // After a panic the handlers are made anew.
-            Ok(Err(_)) => Err(Fault::of(Kind::Internal)),
-            Err(_) => Err(Code::TIMEOUT.into()),
+        let start = |cx: &mut Context<'_>| {
+            self.start(cluster, (def, from), (called.uid.as_ref(), Body::shared(&called.body)), cx)
+        };
+        match poll_fn(|cx| Poll::Ready(start(cx))).await {
+            Begun::Ended(outcome) => outcome,
+            Begun::Waits(waiting) => waiting.end(cluster).await,
         }
     }
 
-    async fn run(
+    /// Runs the first part of the route's handler on this thread; most have no other.
+    pub(crate) fn start(
         &self,
         cluster: &Cluster,
-        handlers: &mut [Box<dyn RouteHandler>],
-        route: (usize, RouteDef, &Owner),
-        called: &Called,
-        deadline: Instant,
-    ) -> Result<Bytes, Fault> {
-        let handler = handlers.get_mut(route.0).ok_or_else(|| Fault::of(Kind::NoRoute))?;
-        let mut out = Vec::new();
-        let (late, answer_later) = oneshot::channel();
-        let late: Arc<dyn Promise> = Arc::new(LateAnswer(Mutex::new(Some(late))));
-        let mut begun = false;
-        let mut running: Option<Box<dyn Running>> = None;
-        let started = std::future::poll_fn(|cx| {
-            if let Some(running) = &mut running {
-                return running.poll(cx, &mut out).map(Start::Done);
-            }
-            if std::mem::replace(&mut begun, true) {
-                return Poll::Ready(Start::Done(Answer::Nothing));
-            }
-            let make = || late.clone();
-            let rq = Request {
-                session: &self.nobody,
-                cluster,
-                route: route.1,
-                seq: 0,
-                body: Body::shared(&called.body),
-                uid: called.uid.as_ref(),
-                deadline,
-                trace: Trace::default(),
-                origin: Origin::Node(route.2),
-                late: Late::new(&make),
-            };
-            match handler.start(&rq, cx, &mut out) {
-                Start::Pending(task) => {
-                    running = Some(task);
-                    Poll::Pending
-                }
-                started => Poll::Ready(started),
-            }
-        })
-        .await;
-        let (answer, out) = match started {
-            Start::Blocking(job) => cluster.run_blocking(job).await?,
-            Start::Done(answer) => (answer, out),
-            Start::Pending(_) => (Answer::Nothing, out),
+        (def, from): (RouteDef, &Owner),
+        (uid, body): (Option<&Uid>, Body<'_>),
+        cx: &mut Context<'_>,
+    ) -> Begun {
+        let Some(place) = self.node.table.find(def.id) else { return Begun::Ended(Err(Fault::of(Kind::NoRoute))) };
+        let limit = self.node.table.mount(place).and_then(|m| m.deadline()).unwrap_or(self.node.deadline);
+        let until = Instant::now() + limit;
+        let (late, mut out) = (OnceCell::new(), Vec::new());
+        let promise = || -> Arc<dyn Promise> { late.get_or_init(LateAnswer::made).0.clone() };
+        let rq = Request {
+            session: &self.nobody,
+            cluster,
+            route: def,
+            seq: 0,
+            body,
+            uid,
+            deadline: until,
+            trace: Trace::default(),
+            origin: Origin::Node(from),
+            late: Late::new(&promise),
         };
-        match answer {
-            Answer::Reply => Ok(out.into()),
-            Answer::Nothing => Ok(Bytes::new()),
-            Answer::Fault(fault) => Err(fault),
-            Answer::Later => {
-                drop(late);
-                answer_later.await.unwrap_or_else(|_| Err(Fault::of(Kind::Internal)))
-            }
+        let mut handlers = self.take();
+        let started = catch_unwind(AssertUnwindSafe(|| handlers.get_mut(place).map(|h| h.start(&rq, cx, &mut out))));
+        let started = match started {
+            Ok(started) => started,
+            // After a panic the handlers are made anew.
+            Err(_) => return Begun::Ended(Err(Fault::of(Kind::Internal))),
+        };
+        self.give(handlers);
+        match started {
+            None => Begun::Ended(Err(Fault::of(Kind::NoRoute))),
+            Some(Start::Done(Answer::Reply)) => Begun::Ended(Ok(out.into())),
+            Some(Start::Done(Answer::Nothing)) => Begun::Ended(Ok(Bytes::new())),
+            Some(Start::Done(Answer::Fault(fault))) => Begun::Ended(Err(fault)),
+            Some(started) => Begun::Waits(Waiting { started, out, late: late.into_inner(), until }),
         }
     }
 
@@ -164,8 +145,65 @@ impl Callee {
     }
 }
 
+/// How a call began.
+pub(crate) enum Begun {
+    Ended(Result<Bytes, Fault>),
+    Waits(Waiting),
+}
+
+/// A handler that did not end at once.
+pub(crate) struct Waiting {
+    started: Start,
+    out: Vec<u8>,
+    late: Option<LateOf>,
+    until: Instant,
+}
+
+impl Waiting {
+    /// Its end, at its route's deadline at the latest.
+    pub(crate) async fn end(self, cluster: &Cluster) -> Result<Bytes, Fault> {
+        let until = self.until;
+        match timeout_at(until, AssertUnwindSafe(self.run(cluster)).catch_unwind()).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(_)) => Err(Fault::of(Kind::Internal)),
+            Err(_) => Err(Code::TIMEOUT.into()),
+        }
+    }
+
+    async fn run(self, cluster: &Cluster) -> Result<Bytes, Fault> {
+        let (answer, out) = match self.started {
+            Start::Blocking(job) => cluster.run_blocking(job).await?,
+            Start::Done(answer) => (answer, self.out),
+            Start::Pending(mut task) => {
+                let mut out = self.out;
+                (poll_fn(|cx| task.poll(cx, &mut out)).await, out)
+            }
+        };
+        match (answer, self.late) {
+            (Answer::Reply, _) => Ok(out.into()),
+            (Answer::Nothing, _) => Ok(Bytes::new()),
+            (Answer::Fault(fault), _) => Err(fault),
+            (Answer::Later, Some((promise, answer))) => {
+                drop(promise);
+                answer.await.unwrap_or_else(|_| Err(Fault::of(Kind::Internal)))
+            }
+            (Answer::Later, None) => Err(Fault::of(Kind::Internal)),
+        }
+    }
+}
+
 /// Where a late answer of a call goes.
 struct LateAnswer(Mutex<Option<oneshot::Sender<Result<Bytes, Fault>>>>);
+
+/// A late answer, and who waits for it.
+type LateOf = (Arc<dyn Promise>, oneshot::Receiver<Result<Bytes, Fault>>);
+
+impl LateAnswer {
+    fn made() -> LateOf {
+        let (late, answer) = oneshot::channel();
+        (Arc::new(Self(Mutex::new(Some(late)))), answer)
+    }
+}
 
 impl Promise for LateAnswer {
     fn answer(&self, outcome: Result<Bytes, Fault>) {

@@ -1,24 +1,24 @@
 //! Calls of routes that other processes serve.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, PoisonError},
-    time::Duration,
-};
+use std::time::Duration;
 
 use bytes::Bytes;
 use due_core::{
-    Code, Error, Kind, Owner, Result, RouteDef, RouteId, Uid,
+    Code, Error, Kind, Owner, Result, RouteDef, Uid,
     locate::Subject,
     registry::{Instance, InstanceKind, State},
 };
 use tokio::time::Instant;
 
-use super::{Peers, link::Order};
+use super::{
+    Peers,
+    link::Order,
+    served::{Served, Serving},
+};
 use crate::{
     cluster::Cluster,
     fault::Fault,
-    link::{NodeTable, Reader, TABLE_ORDER, TableRoute, Writer, decode_fault, encode_fault},
+    link::{Reader, Writer, decode_fault, encode_fault},
 };
 
 /// The number of an order to a node that calls a route.
@@ -28,37 +28,41 @@ pub(crate) const ACTOR_ORDER: i32 = 3;
 
 /// Nodes that are tried one after the other when they cannot be dialed.
 const TRIES: usize = 3;
-/// How long a node may take to tell its routes.
-const TABLE_LIMIT: Duration = Duration::from_secs(3);
 /// So much longer than the route's deadline the caller waits for the node's own word.
 const WAY: Duration = Duration::from_secs(1);
 
 /// A call as it travels.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Called {
+pub(crate) struct Called<B = Bytes> {
     pub(crate) route: i32,
     pub(crate) uid: Option<Uid>,
-    pub(crate) body: Bytes,
+    pub(crate) body: B,
 }
 
-impl Called {
+impl<B: AsRef<[u8]>> Called<B> {
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let w = Writer::default().u32(self.route as u32);
+        let w = Writer::sized(self.body.as_ref().len() + 32).u32(self.route as u32);
         let w = match &self.uid {
             Some(uid) => w.u8(1).uid(uid),
             None => w.u8(0),
         };
-        w.rest(&self.body).done()
+        w.rest(self.body.as_ref()).done()
     }
+}
 
-    pub(crate) fn decode(body: &[u8]) -> Result<Self> {
+impl<'a> Called<&'a [u8]> {
+    pub(crate) fn read(body: &'a [u8]) -> Result<Self> {
         let r = &mut Reader(body);
         let route = r.u32()? as i32;
         let uid = if r.u8()? == 1 { Some(r.uid()?) } else { None };
         if let Some(uid) = &uid {
             uid.check()?;
         }
-        Ok(Self { route, uid, body: Bytes::copy_from_slice(r.rest()) })
+        Ok(Self { route, uid, body: r.rest() })
+    }
+
+    pub(crate) fn to_owned(&self) -> Called {
+        Called { route: self.route, uid: self.uid.clone(), body: Bytes::copy_from_slice(self.body) }
     }
 }
 
@@ -68,7 +72,7 @@ pub(crate) struct Incoming;
 impl Incoming {
     pub(crate) fn encode(outcome: &Result<Bytes, Fault>) -> Vec<u8> {
         match outcome {
-            Ok(body) => Writer::default().u8(0).rest(body).done(),
+            Ok(body) => Writer::sized(body.len() + 1).u8(0).rest(body).done(),
             Err(fault) => Writer::default().u8(1).rest(&encode_fault(fault.code().number(), fault.text())).done(),
         }
     }
@@ -94,76 +98,23 @@ fn code_of(number: u32) -> Code {
     }
 }
 
-/// A node that serves a route.
-struct Serving {
-    member: Instance,
-    route: TableRoute,
-}
-
 impl Peers {
-    /// What the node serves; asked once for all nodes of one table.
-    pub(crate) async fn table(&self, member: &Instance) -> Result<Arc<NodeTable>> {
-        let known = || self.tables.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(table) = known().get(&member.routes) {
-            return Ok(table.clone());
-        }
-        let until = Instant::now() + TABLE_LIMIT;
-        let body = self.link(member).await?.ask((TABLE_ORDER, Vec::new()), until).await?;
-        let table = Arc::new(NodeTable::decode(&body)?);
-        known().insert(member.routes, table.clone());
-        Ok(table)
-    }
-
-    /// The tables of all nodes, one node of each; nodes that cannot be asked are passed over.
-    pub(crate) async fn all_tables(&self) -> BTreeMap<u64, Arc<NodeTable>> {
-        self.tables_of(self.nodes().iter()).await
-    }
-
-    async fn tables_of(&self, nodes: impl Iterator<Item = &Instance>) -> BTreeMap<u64, Arc<NodeTable>> {
-        let mut all = BTreeMap::new();
-        for member in nodes {
-            if all.contains_key(&member.routes) {
-                continue;
-            }
-            match self.table(member).await {
-                Ok(table) => drop(all.insert(member.routes, table)),
-                Err(e) => tracing::debug!(node = %member.id, error = %e, "a node does not tell its routes"),
-            }
-        }
-        all
-    }
-
-    /// Nodes of other processes that serve the route. One's own is not dialed: it would be for every call again.
-    async fn serving(&self, route: RouteId) -> Vec<Serving> {
-        let tables = self.tables_of(self.nodes().iter().filter(|member| member.owner() != self.own)).await;
-        let named = |member: &Instance| {
-            let route = tables.get(&member.routes)?.routes.iter().find(|r| r.id == route.0)?;
-            Some(Serving { member: member.clone(), route: route.clone() })
-        };
-        self.nodes().iter().filter_map(named).collect()
-    }
-
-    /// Nobody who is listed serves the route. Is that for now only? A node of it was listed before, or one that is does
-    /// not tell its routes.
-    fn why_unserved(&self, route: RouteId) -> Kind {
-        let known = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
-        let named = known.values().any(|table| table.routes.iter().any(|r| r.id == route.0));
-        let untold = self.nodes().iter().any(|member| !known.contains_key(&member.routes));
-        if named || untold { Kind::Unavailable } else { Kind::NoRoute }
-    }
-
     /// Asks one node after the other until one can be reached; a node that took the order is the last.
-    async fn ask_one(&self, mut nodes: Vec<Instance>, order: Order, until: Instant) -> Result<Vec<u8>> {
+    async fn ask_one(&self, served: &Served, order: Order, until: Instant) -> Result<Vec<u8>> {
         let mut last = Error::new(Kind::Unavailable, "no node of this route takes work");
-        let mut waiting = None;
+        let (mut waiting, mut tried) = (None, Vec::new());
         for _ in 0..TRIES {
-            let Some(member) = pick(&mut nodes, rand::random()) else { break };
-            match self.link(&member).await {
+            let left = served.all.iter().enumerate().filter(|(at, _)| !tried.contains(at));
+            let random = if served.all.len() > 1 { rand::random() } else { 0 };
+            let Some(at) = choose(left.map(|(at, one)| (at, &one.member)), random) else { break };
+            let Some(one) = served.all.get(at) else { break };
+            match one.link(self).await {
                 // What is sent there now waits for the connection: others first.
                 Ok(link) if link.is_down() => waiting = Some(link),
                 Ok(link) => return link.ask(order, until).await,
                 Err(e) => last = e,
             }
+            tried.push(at);
         }
         match waiting {
             Some(link) => link.ask(order, until).await,
@@ -172,20 +123,25 @@ impl Peers {
     }
 }
 
-/// Takes one out by state and weight: those that work before the busy ones, never one that hangs.
+/// Takes one out by state and weight: see [`choose`].
 pub(crate) fn pick(nodes: &mut Vec<Instance>, random: u64) -> Option<Instance> {
-    nodes.retain(|m| matches!(m.state, State::Work | State::Busy));
-    let state = if nodes.iter().any(|m| m.state == State::Work) { State::Work } else { State::Busy };
-    let open = || nodes.iter().enumerate().filter(|(_, m)| m.state == state);
-    let total: u64 = open().map(|(_, m)| u64::from(m.weight)).sum();
+    let at = choose(nodes.iter().enumerate(), random)?;
+    Some(nodes.swap_remove(at))
+}
+
+/// Chooses one by state and weight: those that work before the busy ones, never one that hangs.
+fn choose<'a>(nodes: impl Iterator<Item = (usize, &'a Instance)> + Clone, random: u64) -> Option<usize> {
+    let works = nodes.clone().any(|(_, m)| m.state == State::Work);
+    let state = if works { State::Work } else { State::Busy };
+    let open = nodes.filter(|(_, m)| m.state == state);
+    let total: u64 = open.clone().map(|(_, m)| u64::from(m.weight)).sum();
     let mut left = random.checked_rem(total).unwrap_or(0);
-    let chosen = open().find(|(_, m)| {
+    let chosen = { open }.find(|(_, m)| {
         let here = left < u64::from(m.weight) || total == 0;
         left = left.saturating_sub(u64::from(m.weight));
         here
     });
-    let at = chosen.map(|(at, _)| at)?;
-    Some(nodes.swap_remove(at))
+    chosen.map(|(at, _)| at)
 }
 
 impl Cluster {
@@ -193,17 +149,16 @@ impl Cluster {
     pub(crate) async fn call_far(&self, def: RouteDef, uid: Option<&Uid>, body: Bytes) -> Result<Bytes, Fault> {
         let peers = self.peers();
         let serving = peers.serving(def.id).await;
-        let Some(first) = serving.first() else { return Err(Fault::of(peers.why_unserved(def.id))) };
-        let limit = serving.iter().map(|s| s.route.limit_ms).max().unwrap_or_default();
-        let until = Instant::now() + Duration::from_millis(limit.into()) + WAY;
+        let Some(first) = serving.all.first() else { return Err(Fault::of(peers.why_unserved(def.id))) };
+        let until = Instant::now() + Duration::from_millis(serving.limit_ms.into()) + WAY;
         let called = Called { route: def.id.0, uid: uid.cloned(), body };
         let order = (CALL_ORDER, called.encode());
-        let answer = match first.route.stateful {
+        let answer = match first.stateful {
             true => {
                 let member = self.owner_of(uid, first).await?;
                 peers.link(&member).await?.ask(order, until).await?
             }
-            false => peers.ask_one(serving.into_iter().map(|s| s.member).collect(), order, until).await?,
+            false => peers.ask_one(&serving, order, until).await?,
         };
         Incoming::decode(answer)
     }
@@ -211,7 +166,7 @@ impl Cluster {
     /// The node that a user is bound to for a stateful route.
     async fn owner_of(&self, uid: Option<&Uid>, serving: &Serving) -> Result<Instance, Fault> {
         let uid = uid.ok_or_else(|| Fault::new(Kind::NotBound.into(), "a stateful route: call it for a user"))?;
-        let slot = match serving.route.kind.as_str() {
+        let slot = match serving.kind.as_str() {
             "" => serving.member.name.clone(),
             kind => format!("{}/{kind}", serving.member.name),
         };
@@ -227,57 +182,19 @@ impl Cluster {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
-    use due_core::{
-        Url,
-        registry::{self, Registry},
-        transport::{Acceptor, Dialer, Link, Transport, memory},
-    };
+    use std::collections::BTreeMap;
 
     use super::*;
-
-    /// Counts who comes, and takes nobody.
-    #[derive(Default)]
-    struct Counts(AtomicUsize);
-
-    impl Acceptor for Counts {
-        fn accept(&self, _: Dialer, _: Box<dyn Link>) {
-            self.0.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    #[tokio::test]
-    async fn who_serves_a_route_is_not_asked_of_oneself() {
-        let transport = Arc::new(memory::Memory::default());
-        let registry: Arc<dyn Registry> = Arc::new(registry::Kept::new(registry::memory::Memory::default()));
-        let (mut counts, mut held, mut owners) = (Vec::new(), Vec::new(), Vec::new());
-        for (id, routes) in [("own", 1), ("other", 2)] {
-            let url = Url::parse(&format!("memory://{id}")).unwrap();
-            let node = Instance::new(InstanceKind::Node, id, "game");
-            let node = Instance { routes, state: State::Work, endpoints: vec![url.to_string()], ..node };
-            let count = Arc::new(Counts::default());
-            let listening = transport.listen(&url, node.owner(), count.clone()).await.unwrap();
-            owners.push(node.owner());
-            held.push((listening, registry.register(node).await.unwrap()));
-            counts.push(count);
-        }
-        let (peers, _following) = Peers::new(owners[0].clone(), &registry, transport).await.unwrap();
-        assert_eq!(peers.nodes().len(), 2);
-        assert!(peers.serving(RouteId(1)).await.is_empty(), "both hang up");
-        let came: Vec<_> = counts.iter().map(|count| count.0.load(Ordering::Relaxed)).collect();
-        assert_eq!(came, [0, 1]);
-    }
 
     #[test]
     fn calls_and_what_they_come_to_survive_the_wire() {
         for uid in [None, Some(Uid::from(7)), Some(Uid::from("ann"))] {
             let called = Called { route: -3, uid, body: Bytes::from_static(b"abc") };
             let bytes = called.encode();
-            assert_eq!(Called::decode(&bytes).unwrap(), called);
-            (0..bytes.len() - 3).for_each(|cut| assert!(Called::decode(&bytes[..cut]).is_err(), "{cut}"));
+            assert_eq!(Called::read(&bytes).unwrap().to_owned(), called);
+            (0..bytes.len() - 3).for_each(|cut| assert!(Called::read(&bytes[..cut]).is_err(), "{cut}"));
         }
-        assert!(Called::decode(&Called { route: 1, uid: Some(Uid::from(-1)), body: Bytes::new() }.encode()).is_err());
+        assert!(Called::read(&Called { route: 1, uid: Some(Uid::from(-1)), body: Bytes::new() }.encode()).is_err());
         assert_eq!(Incoming::decode(Incoming::encode(&Ok(Bytes::from_static(b"abc")))).unwrap(), b"abc"[..]);
         for fault in [Fault::of(Kind::NotBound), Fault::new(Code::new(1001, "taken"), "ann is taken")] {
             let got = Incoming::decode(Incoming::encode(&Err(Fault::new(fault.code(), fault.text().to_owned()))));

@@ -9,6 +9,7 @@ pub(crate) mod link;
 pub(crate) mod missed;
 pub(crate) mod probe;
 mod roster;
+mod served;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -31,8 +32,7 @@ pub(crate) use calls::{ACTOR_ORDER, CALL_ORDER, Called, Incoming, pick};
 pub(crate) use letter::{Letter, Outcome, Visit};
 use link::{Order, PeerLink};
 use roster::{Roster, Seen};
-
-use crate::link::NodeTable;
+use served::Told;
 
 /// How long another process may take to answer a dial.
 const DIAL: Duration = Duration::from_secs(2);
@@ -42,7 +42,26 @@ const SWEEP: Duration = Duration::from_secs(1);
 const REMEMBERED: usize = 1024;
 
 /// A link once it is dialed; locked while it is.
-type Dialed = Arc<tokio::sync::Mutex<Option<Arc<PeerLink>>>>;
+type Dialed = Arc<tokio::sync::Mutex<Place>>;
+
+/// Where the link to a process stands.
+#[derive(Default)]
+struct Place {
+    link: Option<Arc<PeerLink>>,
+    /// When it could not be dialed last, and why.
+    failed: Option<(Instant, Kind)>,
+}
+
+impl Place {
+    fn open(&self) -> Option<&Arc<PeerLink>> {
+        self.link.as_ref().filter(|link| !link.is_over())
+    }
+
+    /// Who waits for one dial gets its end, and does not dial once more.
+    fn failed_since(&self, asked: Instant) -> Option<Kind> {
+        self.failed.filter(|(at, _)| *at >= asked).map(|(_, kind)| kind)
+    }
+}
 
 /// All other processes.
 pub(crate) struct Peers {
@@ -52,7 +71,7 @@ pub(crate) struct Peers {
     nodes: Arc<Mutex<Roster>>,
     gates: Arc<Mutex<Roster>>,
     links: Mutex<HashMap<Owner, Dialed>>,
-    tables: Mutex<HashMap<u64, Arc<NodeTable>>>,
+    told: Told,
 }
 
 impl Peers {
@@ -64,8 +83,9 @@ impl Peers {
     ) -> Result<(Arc<Self>, Vec<JoinHandle<()>>)> {
         let (nodes, follow_nodes) = Roster::follow(registry, InstanceKind::Node).await?;
         let (gates, follow_gates) = Roster::follow(registry, InstanceKind::Gate).await?;
-        let (links, tables) = (Mutex::default(), Mutex::default());
-        let peers = Arc::new(Self { own, transport, service: Handle::current(), nodes, gates, links, tables });
+        let told = Told::new(nodes.lock().unwrap_or_else(PoisonError::into_inner).version());
+        let (links, service) = (Mutex::default(), Handle::current());
+        let peers = Arc::new(Self { own, transport, service, nodes, gates, links, told });
         let sweep = tokio::spawn(Self::sweep(Arc::downgrade(&peers)));
         Ok((peers, vec![follow_nodes, follow_gates, sweep]))
     }
@@ -85,8 +105,9 @@ impl Peers {
 
     fn down_and_dropped(&self) -> Vec<(Owner, Arc<PeerLink>)> {
         let links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
-        let there = links.iter().filter_map(|(owner, slot)| Some((owner.clone(), slot.try_lock().ok()?.clone()?)));
-        let down: Vec<_> = there.filter(|(_, link)| link.is_down() && !link.is_over()).collect();
+        let there =
+            links.iter().filter_map(|(owner, slot)| Some((owner.clone(), slot.try_lock().ok()?.open()?.clone())));
+        let down: Vec<_> = there.filter(|(_, link)| link.is_down()).collect();
         drop(links);
         let dropped = |kind, owner: &Owner| self.roster(kind).has_dropped(owner);
         let gone = |owner: &Owner| dropped(InstanceKind::Node, owner) || dropped(InstanceKind::Gate, owner);
@@ -99,8 +120,8 @@ impl Peers {
         let own = Owner { id: "alone".into(), incarnation: due_core::Incarnation(1) };
         let transport = Arc::new(due_core::transport::memory::Memory::default());
         let roster = || Arc::new(Mutex::new(Roster::unknown()));
-        let (nodes, gates, links, tables) = (roster(), roster(), Mutex::default(), Mutex::default());
-        Self { own, transport, service, nodes, gates, links, tables }
+        let (nodes, gates, links, told) = (roster(), roster(), Mutex::default(), Told::new(Arc::default()));
+        Self { own, transport, service, nodes, gates, links, told }
     }
 
     fn roster(&self, kind: InstanceKind) -> std::sync::MutexGuard<'_, Roster> {
@@ -137,7 +158,7 @@ impl Peers {
     /// Is there a link to it that works, or can one be made?
     async fn answers(&self, last: &Instance, owner: &Owner) -> bool {
         let known = self.links.lock().unwrap_or_else(PoisonError::into_inner).get(owner).cloned();
-        let down = known.and_then(|slot| slot.try_lock().ok().map(|l| l.as_ref().is_some_and(|l| l.is_down())));
+        let down = known.and_then(|slot| Some(slot.try_lock().ok()?.link.as_ref().is_some_and(|l| l.is_down())));
         match down {
             // It waits for its connection to come back: another one tells at once.
             Some(true) => self.dial(last, owner).await.is_ok(),
@@ -161,23 +182,36 @@ impl Peers {
 
     /// The link to a process; dials if there is none. Many who ask at once wait for one dial.
     pub(crate) async fn link(&self, member: &Instance) -> Result<Arc<PeerLink>> {
-        let owner = member.owner();
-        let slot = {
-            let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
-            // Places of links that are over, and that nobody dials now.
-            links.retain(|o, slot| {
-                *o == owner || slot.try_lock().map_or(true, |l| l.as_ref().is_some_and(|link| !link.is_over()))
-            });
-            links.entry(owner.clone()).or_default().clone()
-        };
-        let mut slot = slot.lock().await;
-        if let Some(link) = slot.as_ref().filter(|link| !link.is_over()) {
+        let (owner, asked) = (member.owner(), Instant::now());
+        let place = self.place(&owner);
+        let mut place = place.lock().await;
+        if let Some(link) = place.open() {
             return Ok(link.clone());
         }
-        let dialed = self.dial(member, &owner).await;
-        let link = dialed.inspect_err(|_| self.roster(member.kind).unreachable(&owner))?;
-        *slot = Some(link.clone());
-        Ok(link)
+        if let Some(kind) = place.failed_since(asked) {
+            return Err(Error::new(kind, "it could not be dialed just now").context("instance", owner));
+        }
+        match self.dial(member, &owner).await {
+            Ok(link) => {
+                *place = Place { link: Some(link.clone()), failed: None };
+                Ok(link)
+            }
+            Err(e) => {
+                *place = Place { link: None, failed: Some((Instant::now(), e.kind())) };
+                self.roster(member.kind).unreachable(&owner);
+                Err(e)
+            }
+        }
+    }
+
+    fn place(&self, owner: &Owner) -> Dialed {
+        let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(place) = links.get(owner) {
+            return place.clone();
+        }
+        // Places of links that are over, and that nobody dials now.
+        links.retain(|_, place| place.try_lock().map_or(true, |place| place.open().is_some()));
+        links.entry(owner.clone()).or_default().clone()
     }
 
     async fn dial(&self, member: &Instance, owner: &Owner) -> Result<Arc<PeerLink>> {

@@ -2,7 +2,10 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use due_core::{
@@ -35,6 +38,8 @@ pub(crate) struct Roster {
     dropped: VecDeque<Instance>,
     /// Lives that nobody has named yet, and when they were asked about for the first time.
     strangers: VecDeque<(Owner, Instant)>,
+    /// Rises whenever others may be members.
+    version: Arc<AtomicU64>,
 }
 
 /// A live instance is listed by then at the latest.
@@ -68,7 +73,7 @@ impl Roster {
     fn new(view: View, window: Duration) -> Self {
         let mut missed = Missed::new(window);
         missed.see(&view.members, Instant::now());
-        Self { view, missed, dropped: VecDeque::new(), strangers: VecDeque::new() }
+        Self { view, missed, dropped: VecDeque::new(), strangers: VecDeque::new(), version: Arc::default() }
     }
 
     fn show(&mut self, view: View) {
@@ -81,6 +86,12 @@ impl Roster {
         }
         self.missed.see(&view.members, Instant::now());
         self.view = view;
+        self.version.fetch_add(1, Ordering::Release);
+    }
+
+    /// Rises whenever others may be members; see [`Roster::members_until`] too.
+    pub(crate) fn version(&self) -> Arc<AtomicU64> {
+        self.version.clone()
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -96,9 +107,15 @@ impl Roster {
         self.view.members.iter().chain(self.missed.held(now)).cloned().collect()
     }
 
+    /// Until when the members are the same if the version is, where time changes them.
+    pub(crate) fn members_until(&self) -> Option<Instant> {
+        self.missed.until()
+    }
+
     /// It cannot be reached: it gets no work unless the registry lists it.
     pub(crate) fn unreachable(&mut self, owner: &Owner) {
         self.missed.forget(owner);
+        self.version.fetch_add(1, Ordering::Release);
     }
 
     /// Was it listed once, and is not now?

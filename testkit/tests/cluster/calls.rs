@@ -209,8 +209,8 @@ async fn a_call_that_is_given_up_ends_the_handler_only_if_its_route_says_so() {
     for call in [DROPPED, KEPT] {
         let asked = tokio::time::timeout(Duration::from_secs(1), way.call(call, &()));
         assert!(asked.await.is_err());
+        cluster.settle().await;
     }
-    cluster.settle().await;
     assert_eq!(world.log(), ["dropped begun", "dropped was dropped", "kept begun"]);
     world.gate.add_permits(1);
     cluster.settle().await;
