@@ -94,6 +94,7 @@ const PLAN: &[Step] = &[
     Step { name: "s11", runs: 7, wants: &[Pace], full: "--actors 1000000", quick: "--actors 100" },
     Step { name: "s12", runs: 3, wants: &[Pace], full: "", quick: "--sessions 10 --loss 0,20" },
     Step { name: "s13", runs: 16, wants: &[Pace, Syscalls], full: "", quick: PAIR },
+    Step { name: "extras", runs: 16, wants: &[Pace, Syscalls], full: "", quick: "--connections 2 --body 64" },
     Step {
         name: "growth",
         runs: 25,

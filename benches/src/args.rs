@@ -8,8 +8,8 @@ use crate::{
     all::AllArgs,
     load::Shape,
     scenario::{
-        actors::ActorArgs, growth::GrowthArgs, idle::IdleArgs, links::LinkArgs, lossy::LossyArgs, open::OpenArgs,
-        published::PublishedArgs, rooms::RoomArgs, series::SeriesArgs, visits::VisitArgs,
+        actors::ActorArgs, extras::ExtraArgs, growth::GrowthArgs, idle::IdleArgs, links::LinkArgs, lossy::LossyArgs,
+        open::OpenArgs, published::PublishedArgs, rooms::RoomArgs, series::SeriesArgs, visits::VisitArgs,
     },
     serve::ServeArgs,
     stage::seconds,
@@ -54,6 +54,8 @@ pub(crate) enum Command {
     S12(LossyArgs),
     /// WebSocket against tcp: S1 and S2 of both.
     S13(SeriesArgs),
+    /// What limits, counters, layers, a log and encryption cost a message.
+    Extras(ExtraArgs),
     /// What a message costs with more connections, shards and nodes; draws the curves.
     Growth(GrowthArgs),
     /// The reference server itself: epoll and nothing else.

@@ -46,6 +46,8 @@ pub(crate) enum Content {
     Marked,
     /// `{"message":"aaa.."}`, as in due's published benchmark: a server may decode and encode it.
     Json,
+    /// These bytes, encrypted; an answer is as long and different every time.
+    Sealed(#[serde(skip)] &'static [u8]),
 }
 
 impl Content {
@@ -53,6 +55,7 @@ impl Content {
     pub(crate) fn body(self, size: usize) -> Vec<u8> {
         match self {
             Self::Marked => (0..size).map(|i| i as u8).collect(),
+            Self::Sealed(bytes) => bytes.to_vec(),
             Self::Json => format!(r#"{{"message":"{}"}}"#, "a".repeat(size)).into_bytes(),
         }
     }

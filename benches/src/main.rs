@@ -10,6 +10,7 @@ mod client;
 mod contest;
 mod dialect;
 mod exchange;
+mod extra;
 mod fan;
 mod frame;
 mod gateway;
@@ -48,14 +49,15 @@ use crate::{
     load::{Drive, Load, MAX_CONNECTIONS},
     measure::allow_files,
     reference::Mode,
-    scenario::{actors, growth, idle, linked, links, lossy, open as clocked, published, rooms, series, visits},
+    scenario::{actors, extras, growth, idle, linked, links, lossy, open as clocked, published, rooms, series, visits},
 };
 
 /// Connections that may wait to be accepted by the reference.
 const BACKLOG: i32 = 4096;
 
 /// The error of a program that only tells its user.
-type Fallible<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+type Error = Box<dyn std::error::Error + Send + Sync>;
+type Fallible<T> = Result<T, Error>;
 
 fn main() -> ExitCode {
     match run(Args::parse()) {
@@ -72,6 +74,7 @@ fn main() -> ExitCode {
 fn run(args: Args) -> Fallible<bool> {
     match args.command {
         Command::All(args) => all::run(&args),
+        Command::Extras(args) => extras::run(&args),
         Command::Growth(args) => growth::run(&args),
         Command::Reference(args) => run_reference(args),
         Command::Serve(args) => serve::run(args),

@@ -13,6 +13,7 @@ use futures_util::future::try_join_all;
 
 use crate::{
     Fallible,
+    extra::ExtraArgs,
     room::{self, Tick, joined},
 };
 
@@ -53,6 +54,8 @@ pub(crate) struct ServeArgs {
     #[arg(long, default_value = "60s", value_parser = units::duration)]
     heartbeat: Duration,
     #[command(flatten)]
+    extra: ExtraArgs,
+    #[command(flatten)]
     due: due::Cli,
 }
 
@@ -67,20 +70,19 @@ enum Via {
 impl ServeArgs {
     fn listeners(&self) -> Vec<String> {
         let width = if self.wide { "&route-bytes=4&seq-bytes=4" } else { "" };
-        let query = format!("heartbeat={}&max-body=65536{width}", units::show(self.heartbeat));
+        let (heartbeat, more) = (units::show(self.extra.heartbeat(self.heartbeat)), self.extra.keys());
+        let query = format!("heartbeat={heartbeat}&max-body=65536{width}{more}");
         let named = [("tcp", &self.tcp), ("ws", &self.ws), ("kcp", &self.kcp)];
         named.iter().filter_map(|(scheme, at)| Some(format!("{scheme}://{}?{query}", at.as_ref()?))).collect()
     }
 
     fn routes(&self) -> Routes {
         let rooms = Routes::new().route(JOIN, join).route(TICK, tick);
-        match self.json {
+        self.extra.around(match self.json {
             true => rooms.route(ECHO_JSON, echo_json),
-            false => rooms.raw(ECHO, |rq, out| {
-                out.extend_from_slice(rq.body.bytes());
-                Ok(())
-            }),
-        }
+            false if self.extra.tells() => rooms.raw(ECHO, echo_and_tell),
+            false => rooms.raw(ECHO, echo),
+        })
     }
 }
 
@@ -92,15 +94,27 @@ pub(crate) fn run(args: ServeArgs) -> Fallible<bool> {
 }
 
 async fn serve(args: ServeArgs) -> Fallible<()> {
+    let _log = args.extra.log()?;
     let gate = args.listeners().into_iter().fold(Gate::new("gate"), Gate::listen);
-    let mut app = App::new(due::drivers()).with(gate).with(Node::new("bench").routes(args.routes()));
+    let node = args.extra.seal(Node::new("bench").routes(args.routes()))?;
+    let mut app = App::new(due::drivers()).with(gate).with(node);
     if args.via == Via::Gate {
         app = app.shared_shards();
     }
     let running = app.args(args.due.read()?).start().await?;
     crate::say("ready")?;
-    due::app::signal().await?;
+    args.extra.watch(&running, due::app::signal()).await?;
     Ok(running.stop(Duration::from_secs(5)).await?)
+}
+
+fn echo(rq: &Request<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
+    out.extend_from_slice(rq.body.bytes());
+    Ok(())
+}
+
+fn echo_and_tell(rq: &Request<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
+    tracing::trace!(bytes = rq.body.bytes().len(), "an echo");
+    echo(rq, out)
 }
 
 async fn echo_json(Msg(message): Msg<Message>) -> Message {

@@ -122,6 +122,20 @@ fn s11_measures_actors_and_channels() {
 }
 
 #[test]
+fn extras_measures_each_against_none() {
+    let (out, report) = run("extras", &format!("{SHORT} --connections 2 --body 64"));
+    let cases = report["cases"].as_array().unwrap();
+    let names: Vec<_> = cases.iter().map(|case| case["series"].as_array().unwrap().len()).collect();
+    assert_eq!(names, [7, 7, 2], "{out}");
+    for case in cases {
+        let ratios = case["ratios"].as_array().unwrap();
+        assert_eq!(ratios.len() + 1, case["series"].as_array().unwrap().len(), "each is given against none: {out}");
+        assert!(ratios.iter().all(|r| r["cpu"]["median"].as_f64().is_some_and(|m| m > 0.0)), "{out}");
+    }
+    assert_eq!(report["verdicts"].as_array().unwrap().len(), 2, "{out}");
+}
+
+#[test]
 fn growth_measures_and_draws_its_curves() {
     let svg = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("growth-{}.svg", std::process::id()));
     let svg_argument = format!("--connections 2,4 --shards 1,2 --nodes 1,2 --svg {}", svg.display());

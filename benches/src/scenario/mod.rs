@@ -1,6 +1,7 @@
 //! One file for each scenario: whom it starts, which loads it gives, what should be reached.
 
 pub(crate) mod actors;
+pub(crate) mod extras;
 pub(crate) mod growth;
 pub(crate) mod idle;
 pub(crate) mod linked;
