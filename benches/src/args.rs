@@ -61,7 +61,7 @@ pub(crate) enum Command {
     /// The reference server itself: epoll and nothing else.
     Reference(ReferenceArgs),
     /// This framework as a server: what the scenarios start.
-    Serve(ServeArgs),
+    Serve(Box<ServeArgs>),
     /// Load against a server that already runs.
     Load(LoadArgs),
 }

@@ -77,7 +77,7 @@ fn run(args: Args) -> Fallible<bool> {
         Command::Extras(args) => extras::run(&args),
         Command::Growth(args) => growth::run(&args),
         Command::Reference(args) => run_reference(args),
-        Command::Serve(args) => serve::run(args),
+        Command::Serve(args) => serve::run(*args),
         Command::Load(args) => run_load(&args),
         Command::S1(args) => series::run("s1", &args, 1),
         Command::S2(args) => series::run("s2", &args, 32),
