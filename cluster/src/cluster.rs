@@ -405,6 +405,11 @@ impl Cluster {
     }
 
     /// Gates are linked to all nodes; a process without nodes asks the registry for the others.
+    /// Does any gate reach this process, or is it here?
+    pub(crate) fn has_gates(&self) -> bool {
+        !self.reaches().is_empty()
+    }
+
     fn all_gates(&self) -> Vec<Owner> {
         let mut all: BTreeSet<Owner> = self.reaches().keys().cloned().collect();
         if self.0.callees.is_empty() {

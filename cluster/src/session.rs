@@ -6,7 +6,7 @@ use std::{
     fmt,
     net::SocketAddr,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -15,15 +15,17 @@ use std::{
 use due_core::{
     Class, Code, Codec, Encryptor, Epoch, Error, Kind, Owner, Push, Result, RouteId, SessionId, Uid,
     crypto::seal_body,
-    locate::{Claim, Locator, Place, Subject},
+    locate::{self, Locator, Place, Subject},
     transport::{FrameKind, Head},
 };
 use tokio::sync::oneshot;
 
 use crate::{
-    link::{FLAG_THEN_CLOSE, GateOrder, class_bits},
+    link::{Claim, FLAG_THEN_CLOSE, GateOrder, class_bits},
     node::{
-        bound::{Bindings, Held},
+        bound::{Bindings, Held, Holding},
+        contact::Contact,
+        speakers::Speakers,
         wake::Doubt,
     },
     shard::inbox::{Inbox, SessionKey},
@@ -48,12 +50,28 @@ pub(crate) struct Inner {
     pub(crate) home: Arc<Inbox>,
     pub(crate) node: Arc<NodeSelf>,
     pub(crate) labels: Mutex<BTreeMap<String, String>>,
-    pub(crate) user: Mutex<Option<(Uid, Epoch)>>,
+    user: Mutex<Option<Bound>>,
     pub(crate) attached: Mutex<BTreeMap<&'static str, crate::actor::Attachment>>,
     data: Mutex<HashMap<TypeId, Box<dyn Any + Send + Sync>>>,
     pub(crate) closed: AtomicBool,
     /// The link towards the gate is full.
     crowded: Arc<AtomicBool>,
+}
+
+/// The session's user.
+#[derive(Clone)]
+struct Bound {
+    uid: Uid,
+    epoch: Epoch,
+    /// The user's slots that lead to this node, if there are or were any.
+    holding: Option<Arc<Holding>>,
+}
+
+impl Bound {
+    fn new(node: &NodeSelf, (uid, epoch): (Uid, Epoch)) -> Self {
+        let holding = node.bindings.of(&Subject::from(uid.clone()));
+        Self { uid, epoch, holding }
+    }
 }
 
 /// The node a session handle belongs to.
@@ -62,9 +80,11 @@ pub(crate) struct NodeSelf {
     pub(crate) owner: Owner,
     pub(crate) locator: Arc<dyn Locator>,
     pub(crate) bindings: Bindings,
+    pub(crate) speakers: Speakers,
     /// Encrypts bodies for clients.
     pub(crate) encryptor: Option<Arc<dyn Encryptor>>,
     pub(crate) doubt: Doubt,
+    pub(crate) contact: Contact,
 }
 
 impl NodeSelf {
@@ -99,6 +119,7 @@ pub(crate) struct Made {
 
 impl Session {
     pub(crate) fn new(made: Made) -> Self {
+        let user = made.opened.user.map(|user| Bound::new(&made.node, user));
         Self(Arc::new(Inner {
             id: made.opened.session,
             cid: made.opened.cid,
@@ -110,7 +131,7 @@ impl Session {
             home: made.home,
             node: made.node,
             labels: Mutex::new(made.opened.labels.into_iter().collect()),
-            user: Mutex::new(made.opened.user),
+            user: Mutex::new(user),
             attached: Mutex::default(),
             data: Mutex::default(),
             closed: AtomicBool::new(false),
@@ -157,12 +178,33 @@ impl Session {
         self.user().map(|(_, epoch)| epoch)
     }
 
+    fn bound(&self) -> MutexGuard<'_, Option<Bound>> {
+        self.0.user.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn user(&self) -> Option<(Uid, Epoch)> {
-        self.0.user.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.bound().as_ref().map(|bound| (bound.uid.clone(), bound.epoch))
     }
 
     pub(crate) fn set_user(&self, user: Option<(Uid, Epoch)>) {
-        *self.0.user.lock().unwrap_or_else(PoisonError::into_inner) = user;
+        let bound = user.map(|user| Bound::new(&self.0.node, user));
+        *self.bound() = bound;
+    }
+
+    /// Has another node the user's slot, though this message was sent for this one?
+    pub(crate) fn has_lost(&self, slot: &str, epoch: Epoch) -> bool {
+        let holding = self.bound().as_ref().and_then(|bound| bound.holding.clone());
+        holding.is_some_and(|holding| holding.is_lost(slot, epoch, self.0.id))
+    }
+
+    /// What a push says of who makes it: the actor whose task this is, or else the node.
+    fn claim(&self) -> Option<Claim> {
+        let bound = self.bound();
+        let holding = bound.as_ref()?.holding.as_ref()?;
+        match crate::actor::current_slot() {
+            Some(slot) => holding.claim_of(&slot),
+            None => holding.claim(&self.0.node.name),
+        }
     }
 
     /// Is the connection over, as far as this node knows?
@@ -173,7 +215,9 @@ impl Session {
     /// Sends to this client. Never waits: `Ok` means that it stands in this process's bounded queue towards the gate;
     /// pushes of one handler arrive in the order they were made, before its answer. `Full` took nothing, `Gone` says that
     /// the client has left. What that queue holds when the link turns out to be full is dropped and counted
-    /// (`NodeCounters::pushes_full`), but of a `Latest` route the newest push waits for room.
+    /// (`NodeCounters::pushes_full`), but of a `Latest` route the newest push waits for room. The gate refuses and counts
+    /// (`GateCounters::stale`) what a node, or an actor, pushes as the user's owner when another one is by then; the node
+    /// then learns that ([`Node::fenced`](crate::Node::fenced)).
     pub fn push<T, C: Codec<T>>(&self, push: Push<T, C>, value: &T) -> Result<()> {
         self.push_with(push, value, 0)
     }
@@ -192,13 +236,16 @@ impl Session {
         if !waits && self.0.crowded.load(Ordering::Relaxed) {
             return Err(Error::new(Kind::Full, "the link towards the gate is full"));
         }
-        let head = Head {
+        let mut head = Head {
             kind: FrameKind::Message,
             flags: flags | class_bits(def.flags.class),
             route: def.id.0,
             lane: self.0.lane,
             ..Head::default()
         };
+        if let Some(claim) = self.claim() {
+            claim.put(&mut head);
+        }
         let (home, key) = (&self.0.home, self.0.key);
         let Some(by) = self.0.node.encryptor.as_deref().filter(|_| !C::RAW) else {
             return home.push(key, head, |out| C::default().encode(value, out).map_err(encode_error));
@@ -246,10 +293,14 @@ impl Session {
     pub(crate) async fn bind_slot(&self, name: String) -> Result<Epoch> {
         let (uid, floor) = self.user().ok_or(Kind::Unauthorized)?;
         let node = &self.0.node;
-        let claim = Claim { owner: node.owner.clone(), session: self.0.id, floor };
+        let claim = locate::Claim { owner: node.owner.clone(), session: self.0.id, floor };
         let (subject, slot): (Subject, Arc<str>) = (uid.into(), name.as_str().into());
         let taken = node.locator.take(subject.clone(), Place::Node(slot.clone()), claim).await?;
-        node.bindings.hold(subject, slot, Held { session: self.0.id, epoch: taken.epoch, fence: None });
+        let held = Held { session: self.0.id, epoch: taken.epoch, fence: None };
+        let holding = node.bindings.hold(subject, slot, held);
+        if let Some(bound) = &mut *self.bound() {
+            bound.holding = Some(holding);
+        }
         let order = GateOrder::Slot { name, owner: node.owner.clone(), epoch: taken.epoch };
         self.order(order).await?;
         Ok(taken.epoch)
@@ -315,7 +366,7 @@ impl Session {
     }
 
     /// The actors this session is attached to, by kind.
-    pub(crate) fn attachments(&self) -> std::sync::MutexGuard<'_, BTreeMap<&'static str, crate::actor::Attachment>> {
+    pub(crate) fn attachments(&self) -> MutexGuard<'_, BTreeMap<&'static str, crate::actor::Attachment>> {
         self.0.attached.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -330,14 +381,14 @@ impl Session {
         let labels = labels.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
         let (session, cid, peer, user) = (self.0.id, self.0.cid, self.0.peer, self.user());
         crate::peer::Visit {
-            opened: crate::link::Opened { session, cid, peer, user, labels },
+            opened: crate::link::Opened { session, cid, peer, user, labels, owners: Vec::new() },
             gate: self.0.gate.clone(),
             gate_shard: self.0.gate_shard,
             lane: self.0.lane,
         }
     }
 
-    fn data(&self) -> std::sync::MutexGuard<'_, HashMap<TypeId, Box<dyn Any + Send + Sync>>> {
+    fn data(&self) -> MutexGuard<'_, HashMap<TypeId, Box<dyn Any + Send + Sync>>> {
         self.0.data.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

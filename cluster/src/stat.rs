@@ -40,7 +40,7 @@ pub struct GateCounters {
     pub pushes_full: u64,
     /// Pushes whose route the listener cannot carry.
     pub pushes_unfit: u64,
-    /// Frames for sessions that had left.
+    /// Frames for sessions that had left, and pushes of nodes that had lost their user.
     pub stale: u64,
     /// Times that reading a client stopped for want of room.
     pub pauses: u64,

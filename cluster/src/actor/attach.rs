@@ -120,7 +120,7 @@ async fn give_up<A: Actor>(uid: &Uid, session: &Session, epoch: Epoch) {
     let name = slot_name::<A>(session);
     let place = Place::node(name.as_str());
     let unbound = session.0.node.locator.unbind(Subject::from(uid.clone()), place, session.id(), epoch).await;
-    session.0.node.bindings.release(&Subject::from(uid.clone()), &name.as_str().into(), epoch);
+    session.0.node.bindings.release(&Subject::from(uid.clone()), &name, epoch);
     // Otherwise somebody with a higher epoch has the slot already.
     if !matches!(unbound, Ok(None)) {
         session.forget_slot(name);

@@ -39,6 +39,9 @@ impl<A: Actor> Cx<A> {
 
     /// Runs `run` again and again, `period` (at least 1 ms) from now for the first time. A period that passes while the
     /// actor is held by a handler is skipped, not made up for.
+    ///
+    /// No timer runs while the actor may be another node's: when no gate speaks for those who are attached and the locator
+    /// has not answered for 15 s, until one of both does.
     pub fn every<F>(&self, period: Duration, run: F) -> TimerId
     where
         F: FnMut(&mut A, &Cx<A>) + Send + 'static,

@@ -37,13 +37,18 @@ const STORE_LIMIT: Duration = Duration::from_secs(1);
 const TURN: u32 = 64;
 
 tokio::task_local! {
-    /// The actor whose task this is, by the address of its mailbox.
-    static CURRENT: usize;
+    /// The actor whose task this is: the address of its mailbox, and the slot of users that leads to its kind.
+    static CURRENT: (usize, Arc<str>);
+}
+
+/// The slot that leads users to the actor whose task this is.
+pub(crate) fn current_slot() -> Option<Arc<str>> {
+    CURRENT.try_with(|(_, slot)| slot.clone()).ok()
 }
 
 /// Is this the task of that very actor? It would wait for itself for ever.
 pub(crate) fn is_current<A: Actor>(mailbox: &Arc<Mailbox<A>>) -> bool {
-    CURRENT.try_with(|current| *current == address(mailbox)).unwrap_or(false)
+    CURRENT.try_with(|(current, _)| *current == address(mailbox)).unwrap_or(false)
 }
 
 fn address<A: Actor>(mailbox: &Arc<Mailbox<A>>) -> usize {
@@ -85,7 +90,8 @@ impl<A: Actor> Drop for Guard<A> {
 
 /// Runs an actor from its opening to its end. `before`: the life that had the name until now.
 pub(crate) async fn live<A: Actor>(guard: Guard<A>, birth: Birth<A>, before: Option<watch::Receiver<Phase>>) {
-    let current = address(&guard.mailbox);
+    let slot = format!("{}/{}", guard.mailbox.host.common.own.name, A::KIND).into();
+    let current = (address(&guard.mailbox), slot);
     CURRENT.scope(current, whole(guard, birth, before)).await;
 }
 
@@ -179,7 +185,7 @@ fn hold<A: Actor>(mailbox: &Arc<Mailbox<A>>, slot: &Slot) {
 async fn leave<A: Actor>(mailbox: &Arc<Mailbox<A>>, slot: Slot) {
     let (subject, place) = subject(mailbox);
     let own = &mailbox.host.common.own;
-    own.bindings.release(&subject, &own.name.as_str().into(), slot.epoch);
+    own.bindings.release(&subject, &own.name, slot.epoch);
     let locator = &own.locator;
     let attached = mailbox.take_attached();
     for uid in attached.keys() {

@@ -7,6 +7,7 @@ use std::{
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 
 use due_core::Uid;
@@ -120,6 +121,8 @@ impl<A: Actor> Default for State<A> {
     }
 }
 
+/// A suspended actor looks so often whether it still is.
+const LOOK: Duration = Duration::from_secs(1);
 /// A queue that was longer gives its room back when it is empty.
 const KEEP: usize = 64;
 
@@ -170,10 +173,12 @@ impl<A: Actor> Mailbox<A> {
     pub(crate) fn poll_next(&self, cx: &mut Context<'_>, sleep: &mut Option<Pin<Box<Sleep>>>) -> Poll<Next<A>> {
         let mut state = self.lock();
         loop {
-            if let Some(next) = state.next() {
+            let suspended = self.is_suspended(&state);
+            if let Some(next) = state.next(suspended) {
                 return Poll::Ready(next);
             }
-            if let Some(first) = state.timers.first() {
+            let first = if suspended { Some(Instant::now() + LOOK) } else { state.timers.first() };
+            if let Some(first) = first {
                 let sleep = sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(first)));
                 if sleep.deadline() != first {
                     sleep.as_mut().reset(first);
@@ -184,6 +189,18 @@ impl<A: Actor> Mailbox<A> {
             }
             state.waker = Some(cx.waker().clone());
             return Poll::Pending;
+        }
+    }
+
+    /// Is its node cut off from the store, and does no gate speak for those who are attached? Without any, one gate is
+    /// enough that reaches the node.
+    fn is_suspended(&self, state: &State<A>) -> bool {
+        if !self.host.common.own.contact.is_lost() {
+            return false;
+        }
+        match state.attached.is_empty() {
+            true => !self.cluster.has_gates(),
+            false => state.attached.values().all(Session::is_closed),
         }
     }
 
@@ -271,12 +288,14 @@ impl<A: Actor> Mailbox<A> {
 }
 
 impl<A: Actor> State<A> {
-    fn next(&mut self) -> Option<Next<A>> {
+    /// What comes next. Who is suspended takes messages, which come from somebody, and nothing of its own.
+    fn next(&mut self, suspended: bool) -> Option<Next<A>> {
         if self.stop == Stop::Now {
             return Some(Next::Stop);
         }
         self.letter_next = !self.letter_next;
         let next = match self.letter_next {
+            _ if suspended => self.letter(),
             true => self.letter().or_else(|| self.own()),
             false => self.own().or_else(|| self.letter()),
         };

@@ -48,6 +48,7 @@ pub use contract::{Actor, OnPanic, TimerId};
 pub use cx::Cx;
 pub(crate) use host::Place;
 pub(crate) use kinds::{DoorOf, Kinds, NodeActors};
+pub(crate) use life::current_slot;
 pub use mailbox::Waiting;
 pub use method::{AsyncMethod, Done, Method, Own, OwnPlain};
 pub(crate) use route::{ActorRoute, Target};

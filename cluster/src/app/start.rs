@@ -10,7 +10,7 @@ use std::{
 };
 
 use due_core::{
-    Error, Incarnation, Kind, Owner, Result, SessionId, Url,
+    Error, Incarnation, Kind, Owner, Result, Url,
     registry::{Instance, InstanceKind, Registration, Registry, State},
     transport::{Acceptor, Dialer, Link, Listening, Transport},
 };
@@ -44,9 +44,11 @@ use crate::{
         Node, Order,
         bound::Bindings,
         call::Callee,
+        contact::Contact,
         heal::Warden,
         part::{NodeShared, common_encryptor},
         shard::NodeShard,
+        speakers::Speakers,
         wake::Doubt,
     },
     peer::{
@@ -158,7 +160,7 @@ pub(crate) async fn start(mut app: App) -> Result<Running> {
     running.registrations.splice(0..0, registered);
     for (index, node) in nodes.iter().enumerate() {
         let shards = inboxes(&layout.nodes).into_iter().map(|(_, inbox)| (inbox, index as u8)).collect();
-        let warden = Warden { node: node.clone(), cluster: running.cluster.clone(), shards };
+        let warden = Warden::new(node.clone(), running.cluster.clone(), shards);
         running.tasks.0.push(tokio::spawn(warden.run()));
     }
     start_topics(&mut running, &nodes, inboxes(&layout.nodes)).await?;
@@ -244,21 +246,24 @@ fn describe(mut node: Node, backends: &Backends) -> Result<(Arc<NodeShared>, Hoo
     };
     let own = Arc::new(NodeSelf {
         owner: owner(node.id.as_ref(), &node.name),
-        name: node.name,
         locator: backends.locator.clone(),
-        bindings: Bindings::default(),
+        bindings: Bindings::new(&node.name),
+        speakers: Speakers::default(),
         encryptor: node.encryptor,
         doubt: Doubt::default(),
+        contact: Contact::default(),
+        name: node.name,
     });
     let actors = NodeActors::new(node.actors, &doors, own.clone(), node.deadline);
     let shared = NodeShared {
         actors: actors.map_err(|e| e.context("node", &own.name))?,
-        own,
         table,
+        slots: encoded.slots(&own.name),
         encoded: Arc::new(encoded),
         order: node.order,
         deadline: node.deadline,
         fenced: node.fenced,
+        own,
     };
     Ok((Arc::new(shared), (node.started, node.stopping, node.weight)))
 }
@@ -393,15 +398,8 @@ fn callees(nodes: &[Arc<NodeShared>], layout: &Layout, seats: &[Seat]) -> Vec<Ca
 
 /// A session that is over: stands where a handler has none.
 fn nobody(node: &NodeShared, home: &Arc<Inbox>, index: u8) -> Session {
-    let opened = Opened {
-        session: SessionId(0),
-        cid: 0,
-        peer: std::net::SocketAddr::from(([0, 0, 0, 0], 0)),
-        user: None,
-        labels: Vec::new(),
-    };
     let session = Session::new(Made {
-        opened,
+        opened: Opened::nobody(),
         gate: node.own.owner.clone(),
         gate_shard: 0,
         lane: 0,

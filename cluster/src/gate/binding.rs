@@ -21,7 +21,7 @@ use super::{
     users::{Installed, Seat},
 };
 use crate::{
-    link::{Writer, lane_of, slot_of},
+    link::{Owned, Writer, lane_of, mark_of, slot_of},
     shard::driver::Shard,
 };
 
@@ -126,7 +126,7 @@ impl Shard {
             let number = gate.members.name_number(name);
             // Also one that is not there: its user is told that, not that there is none.
             let member = gate.members.number_of(&located.owner, name);
-            slots.push(Slot { name: number, member, epoch: located.epoch });
+            slots.push(Slot { name: number, mark: mark_of(name), member, epoch: located.epoch });
         }
         let Some(client) = gate.clients.get_mut(slot as usize) else { return };
         let old = client.user.replace(Box::new((uid.clone(), taken.epoch)));
@@ -142,7 +142,9 @@ impl Shard {
             gate.own.users.remove(&old.0, self.number, lane);
             self.release(g, old.0, Some(session), old.1);
         }
-        let body = Writer::default().uid(uid).epoch(taken.epoch).done();
+        let owners = taken.record.node.iter().map(|(name, s)| (name.to_string(), s.owner.clone(), s.epoch));
+        let owners: Vec<Owned> = owners.collect();
+        let body = Writer::default().uid(uid).epoch(taken.epoch).owners(&owners).done();
         self.frame_to_lanes(g, slot, FrameKind::Bound, &body);
     }
 

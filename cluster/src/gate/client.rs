@@ -101,6 +101,8 @@ pub(crate) struct Request {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Slot {
     pub(crate) name: u16,
+    /// What claims call it.
+    pub(crate) mark: u32,
     pub(crate) member: u16,
     pub(crate) epoch: Epoch,
 }

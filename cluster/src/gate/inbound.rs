@@ -10,7 +10,7 @@ use due_core::{
 use due_protocol::due::{Assembler, Dialect, Flow, Frame, FrameError, HTTP_ANSWER, Step, code};
 
 use super::{
-    client::{Client, LATE, Lane, Request, Stage},
+    client::{Client, LATE, Lane, Request, Slot, Stage},
     members::{Dispatch, Members, Up},
     settings::Mechanism,
     shard::GateShard,
@@ -314,7 +314,7 @@ impl Shard {
         }
         flags |= if owed { 0 } else { FLAG_NOTIFY };
         let lane = lane_of(slot, client.generation);
-        let head = Head { kind: FrameKind::Message, flags, route, seq, lane, ..Head::default() };
+        let head = Head { kind: FrameKind::Message, flags, route, seq, lane, corr: way.epoch, ..Head::default() };
         match up {
             Up::Here(node) => {
                 if owed && let Some(lane) = client.lane_to(way.member) {
@@ -450,7 +450,7 @@ impl Shard {
         }
         let lane = Lane::new(member, name, sticky);
         client.lanes.push(lane);
-        let (head, body) = opening(client, slot);
+        let (head, body) = opening(client, slot, &gate.members);
         if self.frame_up(g, up, head, &body) {
             return Some(up);
         }
@@ -466,7 +466,7 @@ impl Shard {
         let Some(gate) = self.gates.get_mut(usize::from(g)) else { return };
         let Some(client) = gate.clients.get(slot as usize) else { return };
         let ups: Vec<Up> = client.lanes.iter().filter_map(|l| gate.members.get(l.member)).map(|m| m.up).collect();
-        let (head, body) = opening(client, slot);
+        let (head, body) = opening(client, slot, &gate.members);
         for up in ups {
             self.frame_up(g, up, head, &body);
         }
@@ -506,6 +506,8 @@ pub(super) struct Way {
     pub(super) answers: bool,
     /// How long the handler may take, in milliseconds.
     pub(super) limit: u32,
+    /// The epoch by which the node has the user; 0 where that does not matter.
+    pub(super) epoch: u64,
 }
 
 impl GateShard {
@@ -519,12 +521,12 @@ impl GateShard {
         let (_, route) = self.members.route(route).ok_or(Kind::NoRoute)?;
         let (name, answers, limit) = (route.name, route.answers, route.limit);
         if let Some(member) = self.members.pick(name, by, rand::random()) {
-            return Ok(Way { member, up: Up::Gone, open: false, answers, limit });
+            return Ok(Way { member, up: Up::Gone, open: false, answers, limit, epoch: 0 });
         }
         // Nobody takes new work: a node that hangs still serves who is there.
         let there = |l: &Lane| reachable(&self.members, l.member).filter(|_| l.name == name).map(|up| (l.member, up));
         let (member, up) = client.lanes.iter().find_map(there).ok_or(Kind::Unavailable)?;
-        Ok(Way { member, up, open: false, answers, limit })
+        Ok(Way { member, up, open: false, answers, limit, epoch: 0 })
     }
 }
 
@@ -540,17 +542,18 @@ pub(super) fn settled_way(members: &Members, by: Dispatch, client: &Client, rout
     }
     if route.stateful {
         let slots = client.extras.as_ref().map_or(&[][..], |e| &e.slots);
-        let member = slots.iter().find(|s| s.name == route.slot).ok_or(Kind::NotBound)?.member;
+        let owner = slots.iter().find(|s| s.name == route.slot).ok_or(Kind::NotBound)?;
+        let (member, epoch) = (owner.member, owner.epoch.0);
         let up = reachable(members, member).ok_or(Kind::OwnerLost)?;
         let open = client.lanes.iter().any(|l| l.member == member && l.sticky);
-        return Ok(Some(Way { member, up, open, answers, limit }));
+        return Ok(Some(Way { member, up, open, answers, limit, epoch }));
     }
     if by != Dispatch::Sticky {
         return Ok(None);
     }
     let mut lanes = client.lanes.iter().filter(|l| l.name == name && l.sticky);
     let works = |l: &Lane| members.get(l.member).filter(|m| m.works()).map(|m| (l.member, m.up));
-    Ok(lanes.find_map(works).map(|(member, up)| Way { member, up, open: true, answers, limit }))
+    Ok(lanes.find_map(works).map(|(member, up)| Way { member, up, open: true, answers, limit, epoch: 0 }))
 }
 
 fn reachable(members: &Members, member: u16) -> Option<Up> {
@@ -568,13 +571,16 @@ pub(super) fn note_request(client: &mut Client, request: Request) -> bool {
 }
 
 /// The frame that opens a lane: the session as nodes need to know it.
-fn opening(client: &Client, slot: u32) -> (Head, Vec<u8>) {
+fn opening(client: &Client, slot: u32, members: &Members) -> (Head, Vec<u8>) {
+    let slots = client.extras.as_ref().map_or(&[][..], |e| &e.slots);
+    let owned = |s: &Slot| Some((members.name(s.name).to_owned(), members.get(s.member)?.owner.clone(), s.epoch));
     let opened = Opened {
         session: client.id,
         cid: client.cid,
         peer: client.conn.peer(),
         user: client.user.as_deref().cloned(),
         labels: client.extras.as_ref().map(|e| e.labels.clone()).unwrap_or_default(),
+        owners: slots.iter().filter_map(owned).collect(),
     };
     let flags = if client.hello { FLAG_HELLO } else { 0 };
     let head = Head { kind: FrameKind::Open, flags, lane: lane_of(slot, client.generation), ..Head::default() };

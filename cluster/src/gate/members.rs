@@ -146,6 +146,11 @@ impl Members {
         (self.names.len() - 1) as u16
     }
 
+    /// The name of a node, or of a slot, by its number.
+    pub(crate) fn name(&self, number: u16) -> &str {
+        self.names.get(usize::from(number)).map_or("", String::as_str)
+    }
+
     /// The route of a number.
     pub(crate) fn route(&self, id: i32) -> Option<(u16, &Route)> {
         let i = match id {

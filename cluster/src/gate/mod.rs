@@ -5,6 +5,7 @@ mod barrier;
 mod binding;
 pub(crate) mod budget;
 mod channels;
+mod claims;
 pub(crate) mod client;
 pub(crate) mod heal;
 mod inbound;

@@ -10,7 +10,7 @@ use super::{
     outbound::{PushOf, Pushed},
 };
 use crate::{
-    link::{Audience, Counts, GateOrder, Writer},
+    link::{Audience, Counts, GateOrder, Writer, mark_of},
     shard::{driver::Shard, inbox::Inbox},
 };
 
@@ -107,7 +107,7 @@ impl Shard {
                 let Some(gate) = self.gates.get_mut(usize::from(g)) else { return };
                 let number = gate.members.name_number(&name);
                 if let Some(member) = gate.members.of_owner(&owner) {
-                    self.move_user(g, slot, Slot { name: number, member, epoch });
+                    self.move_user(g, slot, Slot { name: number, mark: mark_of(&name), member, epoch });
                 }
             }
             GateOrder::Unslot { name } => {

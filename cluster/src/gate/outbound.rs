@@ -13,7 +13,7 @@ use super::{
     settings::Untold,
 };
 use crate::{
-    link::{Credit, FLAG_THEN_CLOSE, GateOrder, LANE_BYTES, LANE_FRAMES, class_of, decode_fault},
+    link::{Claim, Credit, FLAG_THEN_CLOSE, GateOrder, LANE_BYTES, LANE_FRAMES, class_of, decode_fault},
     shard::driver::{Shard, TimerEvent, free_of_budget},
     stat::GateCounters,
 };
@@ -83,6 +83,9 @@ impl Shard {
     pub(crate) fn frame_to_gate(&mut self, g: u8, member: Option<u16>, link: Option<u32>, head: Head, body: &[u8]) {
         match head.kind {
             FrameKind::Message => {
+                if Claim::of(&head).is_some_and(|claim| self.refuses_claim(g, member, head.lane, claim)) {
+                    return;
+                }
                 let push = PushOf { route: head.route, flags: head.flags, body };
                 self.push_to_lane(g, head.lane, push);
             }

@@ -196,7 +196,10 @@ impl Shard {
         if client.lane_to(way.member).is_none_or(|lane| lane.starved || lane.dry_since != 0) {
             return Err(Closed::NotThis);
         }
-        let head = Head { kind: FrameKind::Message, flags, route, lane, ..Head::default() };
+        let head = Head { kind: FrameKind::Message, flags, route, lane, corr: way.epoch, ..Head::default() };
+        if node.refusal(session, &head).is_some() {
+            return Err(Closed::NotThis);
+        }
         let event = Work::event(place, begun);
         let Client { out, extras, .. } = client;
         let mut run = Run {

@@ -2,12 +2,16 @@
 
 use due_core::transport::{FrameKind, Head};
 
+mod claim;
 pub(crate) mod end;
 mod order;
 mod table;
 mod wire;
 
-pub(crate) use order::{Audience, Counts, GateOrder, Opened, TABLE_ORDER, decode_fault, encode_fault};
+pub(crate) use claim::{Claim, mark_of};
+pub(crate) use order::{
+    Audience, Counts, GateOrder, Opened, Owned, STALE_ORDER, TABLE_ORDER, decode_fault, encode_fault,
+};
 pub(crate) use table::{NodeTable, TableRoute};
 pub(crate) use wire::{Reader, Writer};
 

@@ -14,16 +14,38 @@ pub(crate) struct Opened {
     pub(crate) peer: SocketAddr,
     pub(crate) user: Option<(Uid, Epoch)>,
     pub(crate) labels: Vec<(String, String)>,
+    pub(crate) owners: Vec<Owned>,
+}
+
+/// A slot of a user: its name, to whom it leads, by which epoch.
+pub(crate) type Owned = (String, Owner, Epoch);
+
+impl Writer {
+    pub(crate) fn owners(self, owners: &[Owned]) -> Self {
+        self.list(owners, |w, (slot, owner, epoch)| w.text(slot).owner(owner).epoch(*epoch))
+    }
+}
+
+impl Reader<'_> {
+    pub(crate) fn owners(&mut self) -> Result<Vec<Owned>> {
+        self.list(|r| Ok((r.text()?.to_owned(), r.owner()?, r.epoch()?)))
+    }
 }
 
 impl Opened {
+    /// No session at all.
+    pub(crate) fn nobody() -> Self {
+        let peer = SocketAddr::from(([0, 0, 0, 0], 0));
+        Self { session: SessionId(0), cid: 0, peer, user: None, labels: Vec::new(), owners: Vec::new() }
+    }
+
     pub(crate) fn encode(&self) -> Vec<u8> {
         let w = Writer::default().u128(self.session.0).u64(self.cid).text(&self.peer.to_string());
         let w = match &self.user {
             Some((uid, epoch)) => w.u8(1).uid(uid).epoch(*epoch),
             None => w.u8(0),
         };
-        w.list(&self.labels, |w, (k, v)| w.text(k).text(v)).done()
+        w.list(&self.labels, |w, (k, v)| w.text(k).text(v)).owners(&self.owners).done()
     }
 
     pub(crate) fn decode(body: &[u8]) -> Result<Self> {
@@ -32,7 +54,8 @@ impl Opened {
         let peer = r.text()?.parse().map_err(|_| Error::new(Kind::Malformed, "a peer address"))?;
         let user = if r.u8()? == 1 { Some((r.uid()?, r.epoch()?)) } else { None };
         let labels = r.list(|r| Ok((r.text()?.to_owned(), r.text()?.to_owned())))?;
-        Ok(Self { session, cid, peer, user, labels })
+        let owners = r.owners()?;
+        Ok(Self { session, cid, peer, user, labels, owners })
     }
 }
 
@@ -104,6 +127,8 @@ pub(crate) enum GateOrder {
 
 /// The number of a gate's order to a node for its route table.
 pub(crate) const TABLE_ORDER: i32 = 1;
+/// The number of a gate's word to a node that a slot it claims is another's: uid, session, and the slot as an [`Owned`].
+pub(crate) const STALE_ORDER: i32 = 2;
 
 impl GateOrder {
     /// The number that travels in the frame head.

@@ -1,5 +1,7 @@
 //! A node's route table as gates see it.
 
+use std::{collections::HashMap, sync::Arc};
+
 use due_core::{Error, Kind, Result};
 use serde::{Deserialize, Serialize};
 
@@ -45,6 +47,15 @@ pub(crate) struct NodeTable {
 impl NodeTable {
     pub(crate) fn encode(&self) -> Vec<u8> {
         serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    /// The slots that stateful routes follow, by route.
+    pub(crate) fn slots(&self, node: &str) -> HashMap<i32, Arc<str>> {
+        let slot = |route: &TableRoute| match route.kind.is_empty() {
+            true => node.into(),
+            false => format!("{node}/{}", route.kind).into(),
+        };
+        self.routes.iter().filter(|r| r.stateful).map(|r| (r.id, slot(r))).collect()
     }
 
     /// A number for the table: the same for the same one in every process and build.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use due_core::{
-    Class, Kind, Result,
+    Class, Epoch, Kind, Result, SessionId, Uid,
     transport::{FrameKind, Head, Part, Refused},
 };
 use tokio::sync::oneshot;
@@ -12,7 +12,8 @@ use super::shard::{Busy, Handled, Item, Mailbox, NodeSession, Peer};
 use crate::{
     handler::Event,
     link::{
-        Credit, FLAG_HELLO, FLAG_THEN_CLOSE, GateOrder, Opened, Reader, TABLE_ORDER, class_of, encode_fault, end::Side,
+        Credit, FLAG_HELLO, FLAG_THEN_CLOSE, GateOrder, Opened, Owned, Reader, STALE_ORDER, TABLE_ORDER, class_of,
+        encode_fault, end::Side,
     },
     session::{Made, Session},
     shard::{
@@ -34,13 +35,20 @@ impl Shard {
             },
             FrameKind::Bound => {
                 let r = &mut Reader(body);
-                if let (Ok(uid), Ok(epoch)) = (r.uid(), r.epoch()) {
-                    self.queue(n, peer, head.lane, Item::Bound(uid, epoch));
+                if let (Ok(uid), Ok(epoch), Ok(owners)) = (r.uid(), r.epoch(), r.owners()) {
+                    self.bound_session(n, (peer, head.lane), (uid, epoch), &owners);
                 }
             }
             FrameKind::Unbound => self.queue(n, peer, head.lane, Item::Unbound),
             FrameKind::Barrier => self.queue(n, peer, head.lane, Item::Barrier),
             FrameKind::Close => self.close_session(n, peer, head.lane),
+            FrameKind::Order if head.route == STALE_ORDER => {
+                let r = &mut Reader(body);
+                if let (Ok(uid), Ok(session), Ok(owners)) = (r.uid(), r.u128(), r.owners()) {
+                    let session = SessionId(session);
+                    self.hear_owners(n, (&uid, session), &owners, Some(session));
+                }
+            }
             FrameKind::Order if head.route == TABLE_ORDER => {
                 if let (Peer::Link(link), Some(node)) = (peer, self.nodes.get(usize::from(n))) {
                     let table = node.shared.encoded.encode();
@@ -67,8 +75,12 @@ impl Shard {
             known.hello |= hello;
             return known.session.set_labels(opened.labels);
         }
+        if let Some((uid, _)) = &opened.user {
+            self.hear_owners(n, (uid, opened.session), &opened.owners, None);
+        }
+        let Some(node) = self.nodes.get_mut(usize::from(n)) else { return };
         let (slot, generation) = node.next_key();
-        let uid = opened.user.as_ref().map(|(uid, _)| uid.clone());
+        let user = opened.user.clone();
         let key = SessionKey { node: n, slot, generation };
         let own = node.shared.own.clone();
         let session = Session::new(Made { opened, gate, gate_shard, lane: head.lane, key, home, node: own, crowded });
@@ -77,16 +89,34 @@ impl Shard {
             peer,
             lane: head.lane,
             generation,
-            uid,
+            uid: user.as_ref().map(|(uid, _)| uid.clone()),
             mailbox: Mailbox::default(),
             busy: Busy::No,
             hello,
+            outdated: false,
             listed: false,
             late: Vec::new(),
             credit: Credit::default(),
         });
+        if let Some((uid, epoch)) = user {
+            self.speaks_for(n, slot, &uid, epoch);
+        }
         self.queue_events(n, slot, Event::Connected);
         self.run_session(n, slot);
+    }
+
+    /// The session is the user's from now on.
+    fn bound_session(&mut self, n: u8, at: (Peer, u64), user: (Uid, Epoch), owners: &[Owned]) {
+        let ((peer, lane), (uid, epoch)) = (at, user);
+        let found = self.nodes.get_mut(usize::from(n)).and_then(|node| {
+            let slot = node.find(peer, lane)?;
+            Some((slot, node.sessions.get(slot as usize)?.session.id()))
+        });
+        if let Some((slot, session)) = found {
+            self.hear_owners(n, (&uid, session), owners, None);
+            self.speaks_for(n, slot, &uid, epoch);
+        }
+        self.queue(n, peer, lane, Item::Bound(uid, epoch));
     }
 
     fn gate_of(&self, peer: Peer) -> Option<(due_core::Owner, u16)> {
@@ -183,7 +213,7 @@ impl Shard {
     /// Pushes of handles.
     pub(crate) fn session_push(&mut self, key: SessionKey, head: Head, body: &[u8]) {
         if let Some(way) = self.way_of(key) {
-            return self.visitor_push(key.node, way, head, body);
+            return self.send_down(key.node, way, head, body);
         }
         let Some(node) = self.nodes.get_mut(usize::from(key.node)) else { return };
         let Some(session) = node.of_key(key.slot, key.generation) else {

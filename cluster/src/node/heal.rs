@@ -6,13 +6,18 @@ use due_core::{
     Epoch, Error, Kind, Result,
     locate::{Binding, Change, Claim, Event, Feed, Place, Subject, Verdict},
 };
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::{sync::Notify, time::timeout};
 
-use super::{bound::Held, part::NodeShared};
+use super::{
+    bound::{Held, Loss},
+    part::NodeShared,
+};
 use crate::{cluster::Cluster, shard::inbox::Inbox};
 
 /// A sweep begins about so long after the last one.
 const EVERY: Duration = Duration::from_secs(15);
+/// The same while the store does not answer.
+const AGAIN: Duration = Duration::from_secs(2);
 /// How long the locator may take.
 const STORE_LIMIT: Duration = Duration::from_secs(1);
 /// The pause before a feed that could not be made is tried again.
@@ -24,52 +29,71 @@ pub(crate) struct Warden {
     pub(crate) cluster: Cluster,
     /// The node's shards, and its number on each.
     pub(crate) shards: Vec<(Arc<Inbox>, u8)>,
+    /// The feed may have missed something.
+    gap: Notify,
 }
 
 impl Warden {
-    /// Until it is aborted.
-    pub(crate) async fn run(self) {
-        tokio::join!(self.heal(), self.settle_doubts());
+    pub(crate) fn new(node: Arc<NodeShared>, cluster: Cluster, shards: Vec<(Arc<Inbox>, u8)>) -> Self {
+        Self { node, cluster, shards, gap: Notify::new() }
     }
 
-    /// Follows the store's feed; after a gap in it, and now and then, asks for all bindings.
-    async fn heal(&self) {
+    /// Until it is aborted.
+    pub(crate) async fn run(self) {
+        tokio::join!(self.watch(), self.ask(), self.settle_doubts());
+    }
+
+    /// Follows the store's feed.
+    async fn watch(&self) {
         loop {
             match self.node.own.locator.watch().await {
                 Ok(feed) => self.follow(feed).await,
                 Err(e) => tracing::warn!(error = %e, "the locator cannot be watched; trying again"),
             }
             tokio::time::sleep(PAUSE).await;
-            self.sweep().await;
+            self.gap.notify_one();
         }
     }
 
     async fn follow(&self, mut feed: Feed) {
         loop {
-            // Spread, so that nodes which started together do not ask together.
-            let next = Instant::now() + EVERY.mul_f64(0.8 + 0.4 * rand::random::<f64>());
-            while let Ok(Event::Change(change)) = timeout_at(next, feed.next()).await {
-                self.changed(change);
+            match feed.next().await {
+                Event::Change(change) => self.changed(change),
+                Event::Gap => self.gap.notify_one(),
             }
-            // Its time has come, or the feed has a gap.
+        }
+    }
+
+    /// Asks for all bindings now and then, after a gap in the feed, and soon again where the store did not answer.
+    async fn ask(&self) {
+        loop {
+            // Spread, so that nodes which started together do not ask together.
+            let pause = if self.node.own.contact.is_failing() { AGAIN } else { EVERY };
+            let pause = pause.mul_f64(0.8 + 0.4 * rand::random::<f64>());
+            let _ = timeout(pause, self.gap.notified()).await;
             self.sweep().await;
         }
     }
 
     fn changed(&self, change: Change) {
         let Place::Node(slot) = &change.place else { return };
-        if change.slot.as_ref().is_some_and(|s| s.owner != self.node.own.owner) {
-            self.lost(&change.subject, slot, change.epoch);
+        if let Some(other) = change.slot.as_ref().filter(|s| s.owner != self.node.own.owner) {
+            self.lost(&change.subject, slot, Loss { below: change.epoch, by: Some(other.session) });
         }
     }
 
     pub(super) async fn sweep(&self) {
         let own = &self.node.own;
+        own.bindings.tidy();
+        own.speakers.tidy();
         let most = own.locator.capability().max_check.max(1);
         for asked in own.bindings.list(&own.owner).chunks(most) {
             let verdicts = match within(own.locator.check(asked.to_vec())).await {
                 Ok(verdicts) => verdicts,
-                Err(e) => return tracing::warn!(error = %e, "bindings could not be checked; they stay as they are"),
+                Err(e) => {
+                    tracing::warn!(error = %e, "bindings could not be checked; they stay as they are");
+                    return own.contact.failed(&own.name);
+                }
             };
             for (binding, verdict) in asked.iter().zip(verdicts) {
                 if let Err(e) = self.judge(binding, verdict).await {
@@ -77,6 +101,7 @@ impl Warden {
                 }
             }
         }
+        own.contact.answered(&own.name);
     }
 
     async fn judge(&self, binding: &Binding, verdict: Verdict) -> Result<()> {
@@ -88,7 +113,7 @@ impl Warden {
         };
         match verdict {
             Verdict::Current | Verdict::Missing => {}
-            Verdict::Fenced(epoch) => self.lost(&binding.subject, slot, epoch),
+            Verdict::Fenced(below) => self.lost(&binding.subject, slot, Loss { below, by: None }),
             Verdict::Tie(other) if binding.slot.session < other.session => {
                 let (session, floor) = (binding.slot.session, binding.slot.epoch);
                 let claim = Claim { owner: own.owner.clone(), session, floor };
@@ -97,25 +122,32 @@ impl Warden {
                     own.bindings.hold(binding.subject.clone(), slot.clone(), Held { epoch: taken.epoch, ..held });
                 }
             }
-            Verdict::Tie(_) => self.lost(&binding.subject, slot, Epoch(binding.slot.epoch.0 + 1)),
+            Verdict::Tie(other) => {
+                let loss = Loss { below: Epoch(binding.slot.epoch.0 + 1), by: Some(other.session) };
+                self.lost(&binding.subject, slot, loss);
+            }
         }
         Ok(())
     }
 
-    /// Somebody else has it by a higher epoch: nothing is done here in its name any more.
-    fn lost(&self, subject: &Subject, slot: &Arc<str>, below: Epoch) {
-        let own = &self.node.own;
-        let Some(held) = own.bindings.take_below(subject, slot, below) else { return };
-        tracing::info!(%subject, %slot, node = own.name, "a binding is somebody else's now");
-        if let Some(fence) = held.fence {
-            fence();
-        }
-        if let Subject::User(uid) = subject
-            && **slot == *own.name
-        {
-            for hook in &self.node.fenced {
-                self.cluster.background(hook(self.cluster.clone(), uid.clone()));
-            }
+    fn lost(&self, subject: &Subject, slot: &str, loss: Loss) {
+        give_up(&self.node, &self.cluster, subject, (slot, loss));
+    }
+}
+
+/// Somebody else has the slot: if the node holds it by a lower epoch, nothing is done here in its name any more.
+pub(crate) fn give_up(node: &NodeShared, cluster: &Cluster, subject: &Subject, (slot, loss): (&str, Loss)) {
+    let own = &node.own;
+    let Some(held) = own.bindings.lose(subject, slot, loss) else { return };
+    tracing::info!(%subject, %slot, node = own.name, "a binding is somebody else's now");
+    if let Some(fence) = held.fence {
+        fence();
+    }
+    if let Subject::User(uid) = subject
+        && *slot == *own.name
+    {
+        for hook in &node.fenced {
+            cluster.background(hook(cluster.clone(), uid.clone()));
         }
     }
 }

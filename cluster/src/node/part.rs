@@ -189,6 +189,8 @@ pub(crate) struct NodeShared {
     pub(crate) table: crate::handler::Table,
     /// The table as gates get it.
     pub(crate) encoded: Arc<crate::link::NodeTable>,
+    /// The slots of users that stateful routes follow, by route.
+    pub(crate) slots: std::collections::HashMap<i32, Arc<str>>,
     pub(crate) order: Order,
     pub(crate) deadline: Duration,
     pub(crate) fenced: Vec<Fenced>,

@@ -97,6 +97,9 @@ impl Shard {
             }
             Item::Bound(uid, epoch) => {
                 let Some(node) = self.nodes.get_mut(usize::from(n)) else { return };
+                if node.sessions.get(slot as usize).is_some_and(|s| s.uid.as_ref().is_some_and(|old| *old != uid)) {
+                    node.stops_speaking(slot);
+                }
                 if let Some(session) = node.sessions.get_mut(slot as usize) {
                     session.session.set_user(Some((uid.clone(), epoch)));
                     session.uid = Some(uid);
@@ -105,14 +108,16 @@ impl Shard {
             }
             Item::Unbound => {
                 let Some(node) = self.nodes.get_mut(usize::from(n)) else { return };
+                node.stops_speaking(slot);
                 if let Some(session) = node.sessions.get_mut(slot as usize) {
                     session.session.set_user(None);
-                    session.uid = None;
+                    session.outdated = false;
                 }
             }
             Item::Barrier => self.pass_barrier(n, slot),
             Item::Closed => {
                 if let Some(node) = self.nodes.get_mut(usize::from(n)) {
+                    node.stops_speaking(slot);
                     node.remove(slot);
                 }
             }
@@ -145,6 +150,10 @@ impl Shard {
         let (head, charged) = message;
         let begun = self.now();
         let Some(node) = self.nodes.get_mut(usize::from(n)) else { return Handled::Done };
+        if let Some(why) = node.refusal(slot, &head) {
+            self.refuse_message(n, slot, (head, charged), (body.len() as u32, why));
+            return Handled::Done;
+        }
         let Some(place) = node.place_of(head.route) else {
             // The gate's view of the table was older than ours.
             self.refuse_message(n, slot, (head, charged), (body.len() as u32, Kind::NoRoute));
@@ -357,7 +366,7 @@ impl NodeShard {
 
     /// Has the session nothing to do, and nobody else on an executor that it shares?
     pub(crate) fn is_free(&self, slot: u32) -> bool {
-        let free = |s: &NodeSession| s.busy == Busy::No && s.mailbox.is_empty();
+        let free = |s: &NodeSession| s.busy == Busy::No && s.mailbox.is_empty() && !s.outdated;
         let alone = !self.serial_busy && self.none_waits() && !self.shared.own.doubt.is_raised();
         alone && self.sessions.get(slot as usize).is_some_and(free)
     }

@@ -133,6 +133,8 @@ pub(crate) struct NodeSession {
     pub(crate) mailbox: Mailbox,
     pub(crate) busy: Busy,
     pub(crate) hello: bool,
+    /// A later login has its user.
+    pub(crate) outdated: bool,
     /// Stands on the list of sessions to go on with.
     pub(crate) listed: bool,
     /// Late answers that are still to come.

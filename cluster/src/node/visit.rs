@@ -12,7 +12,7 @@ use super::shard::Peer;
 use crate::{
     actor::end_of,
     cluster::LinkTo,
-    gate::{orders::ReplyTo, outbound::PushOf},
+    gate::orders::ReplyTo,
     handler::OwnedRequest,
     link::GateOrder,
     peer::{Letter, Visit},
@@ -31,6 +31,7 @@ impl Shard {
     pub(super) fn letter_from_afar(&mut self, n: u8, at: (u32, &Owner), head: &Head, body: &[u8]) -> Result<()> {
         let (link, from) = at;
         let letter = Letter::decode(body)?;
+        self.check_visit(n, &letter)?;
         let until = Instant::now() + super::afar::limit_of(head);
         let visitor = letter.session.clone().and_then(|visit| self.visitor(n, visit));
         let (Some(node), Some(end)) = (self.nodes.get(usize::from(n)), self.links.get_mut(link as usize)) else {
@@ -58,6 +59,17 @@ impl Shard {
             inbox.run(move |shard| shard.call_ended((link, serial), corr, answer));
         });
         Ok(())
+    }
+
+    /// A letter of a session whose user is a later login's by now is not taken.
+    fn check_visit(&self, n: u8, letter: &Letter) -> Result<()> {
+        let user = letter.session.as_ref().and_then(|visit| visit.opened.user.as_ref());
+        let outdated = self
+            .nodes
+            .get(usize::from(n))
+            .zip(user)
+            .is_some_and(|(node, (uid, epoch))| node.shared.own.speakers.is_outdated(uid, *epoch));
+        if outdated { Err(Kind::Stale.into()) } else { Ok(()) }
     }
 
     /// A handle to a session whose lanes are elsewhere; it reaches its gate by the gate's own link to this node. Without
@@ -104,16 +116,6 @@ impl Shard {
         // Another link in the same place leads to another gate.
         let same = self.links.get(link as usize).is_some_and(|end| end.serial as u32 == key.generation);
         Some(Peer::Link(if same { link } else { u32::MAX }))
-    }
-
-    pub(super) fn visitor_push(&mut self, n: u8, way: Peer, head: Head, body: &[u8]) {
-        match way {
-            Peer::Here(g) => {
-                let push = PushOf { route: head.route, flags: head.flags, body };
-                self.push_to_lane(g, head.lane, push);
-            }
-            Peer::Link(_) => self.send_down(n, way, head, body),
-        }
     }
 
     pub(super) fn visitor_order(

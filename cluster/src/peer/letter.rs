@@ -101,6 +101,7 @@ mod tests {
             peer: ([0, 0, 0, 0], 0).into(),
             user: Some((Uid::from("ann"), Epoch(5))),
             labels: vec![("a".to_owned(), "b".to_owned())],
+            owners: Vec::new(),
         };
         let gate = Owner { id: "gate-1".into(), incarnation: Incarnation(3) };
         let visit = Visit { opened, gate, gate_shard: 2, lane: 1 << 32 };

@@ -149,6 +149,7 @@ impl Shard {
             self.woke();
         }
         self.now = now;
+        self.pulse.turned(now);
         self.millis = ((self.now - self.epoch).as_millis() as u32).max(1);
         self.counters.turns += 1;
         let mut tokens = std::mem::take(&mut self.tokens);

@@ -14,6 +14,10 @@ use std::{
     time::Duration,
 };
 
+use tokio::time::Instant;
+
+use crate::node::wake::ASLEEP;
+
 /// How long a handler may hold its shard before it is named.
 pub(crate) const LIMIT: Duration = Duration::from_millis(10);
 
@@ -27,6 +31,9 @@ pub(crate) struct Pulse {
     running: AtomicI64,
     started: AtomicU64,
     held: AtomicU64,
+    /// When the shard had its last turn, in nanoseconds since `born`.
+    turn: AtomicU64,
+    born: Instant,
     named: Mutex<Vec<String>>,
     /// Kinds of actors that live here, in the order of their numbers.
     kinds: Mutex<Vec<&'static str>>,
@@ -39,9 +46,22 @@ impl Pulse {
             running: AtomicI64::new(IDLE),
             started: AtomicU64::new(0),
             held: AtomicU64::new(0),
+            turn: AtomicU64::new(0),
+            born: Instant::now(),
             named: Mutex::default(),
             kinds: Mutex::default(),
         })
+    }
+
+    /// The shard has a turn.
+    pub(crate) fn turned(&self, now: Instant) {
+        self.turn.store(now.saturating_duration_since(self.born).as_nanos() as u64, Ordering::Relaxed);
+    }
+
+    /// Was the process stopped since the shard's last turn? Its next turn finds out what that means; until then nothing
+    /// is done.
+    fn has_overslept(&self) -> bool {
+        self.born.elapsed() > Duration::from_nanos(self.turn.load(Ordering::Relaxed)) + ASLEEP
     }
 
     /// A handler of `route` begins; the guard ends it, also when it panics.
@@ -120,6 +140,10 @@ impl Future for Watched {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let Self { pulse, number, life } = &mut *self;
+        if pulse.has_overslept() {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let _running = pulse.begin(*number);
         life.as_mut().poll(cx)
     }

@@ -77,6 +77,22 @@ async fn a_node_learns_that_its_user_is_another_nodes_by_the_feed_or_by_asking()
     }
 }
 
+// semantics 1: a login tells the nodes it talks to who owns the user, feed or not
+#[tokio::test(start_paused = true)]
+async fn a_node_learns_from_the_users_next_login_that_it_was_taken_over() {
+    let told = Told::default();
+    let cluster = watched(&told).gates(2).nodes(1).start().await;
+    let ann = cluster.client_at("gate-1").await;
+    ann.call(LOGIN, &7).await.unwrap();
+    ann.call(STAY, &()).await.unwrap();
+    cluster.locator().break_feeds(true);
+    taken_over(&cluster, 7).await;
+    let again = cluster.client_at("gate-2").await;
+    again.call(LOGIN, &7).await.unwrap();
+    cluster.settle().await;
+    assert_eq!(*told.lock().unwrap(), [Uid::from(7)]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_store_that_lost_a_binding_learns_it_from_its_node() {
     let told = Told::default();

@@ -6,7 +6,7 @@ use due_cluster::To;
 use due_core::{Kind, Uid};
 use due_testkit::cluster::{CallError, Client, Ended, TestCluster};
 
-use crate::play::{ADD, LOGIN, NEWS, Play};
+use crate::play::{ADD, LOGIN, NEWS, Play, SAY, WAIT, WHERE};
 
 fn relogin() -> u32 {
     Kind::Relogin.code()
@@ -118,13 +118,85 @@ async fn a_locator_that_is_down_refuses_logins_and_leaves_sessions_alone() {
     assert!(matches!(ann.closed().await, Some(Ended::Kicked(code, _)) if code == relogin()));
 }
 
+/// A client of the second gate whose node is not that of the first client.
+async fn elsewhere(cluster: &TestCluster, first: &Client) -> Client {
+    let node = first.call(WHERE, &()).await.unwrap();
+    loop {
+        let other = cluster.client_at("gate-2").await;
+        if other.call(WHERE, &()).await.unwrap() != node {
+            return other;
+        }
+    }
+}
+
+/// Two gates that do not hear of each other's logins.
+async fn deaf_gates(play: &Play, nodes: usize) -> TestCluster {
+    let cluster = play.cluster(false).gates(2).nodes(nodes).start().await;
+    cluster.locator().break_feeds(true);
+    cluster.partition("gate-1", "gate-2");
+    cluster
+}
+
+// semantics 2: nodes that saw the later login answer `Stale` to the earlier session, and its gate closes it
+#[tokio::test(start_paused = true)]
+async fn a_node_that_sees_a_later_login_ends_the_session_before() {
+    let cluster = deaf_gates(&Play::new(), 1).await;
+    let (ann, bob) = (cluster.client_at("gate-1").await, cluster.client_at("gate-2").await);
+    ann.call(LOGIN, &7).await.unwrap();
+    bob.call(LOGIN, &7).await.unwrap();
+    cluster.settle().await;
+    assert!(was_kicked(&ann) && bob.ended().is_none());
+    assert_eq!(bob.call(ADD, &1).await, Ok(2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_session_sent_before_its_gate_knows_of_the_later_login_is_not_handled() {
+    let play = Play::new();
+    let cluster = deaf_gates(&play, 1).await;
+    let (ann, bob) = (cluster.client_at("gate-1").await, cluster.client_at("gate-2").await);
+    ann.call(LOGIN, &7).await.unwrap();
+    ann.notify(WAIT, &7).unwrap();
+    ann.notify(SAY, &1).unwrap();
+    cluster.settle().await;
+    cluster.partition("gate-1", "game-1");
+    ann.notify(SAY, &2).unwrap();
+    let asked = ann.send(ADD, &1).unwrap();
+    bob.call(LOGIN, &7).await.unwrap();
+    cluster.heal("gate-1", "game-1");
+    play.open(1);
+    assert!(asked.await.is_err());
+    assert!(matches!(ann.closed().await, Some(Ended::Kicked(code, _)) if code == relogin()));
+    cluster.settle().await;
+    let said: Vec<String> = play.log().into_iter().map(|line| line.text).collect();
+    assert_eq!(said, ["7"], "only what had begun before");
+}
+
+// proves P8: an earlier login that reaches the node later is refused all the same
+#[tokio::test(start_paused = true)]
+async fn a_lane_of_an_earlier_login_that_is_opened_late_is_no_way_in() {
+    let cluster = deaf_gates(&Play::new(), 2).await;
+    let ann = cluster.client_at("gate-1").await;
+    ann.call(LOGIN, &7).await.unwrap();
+    let bob = elsewhere(&cluster, &ann).await;
+    bob.call(LOGIN, &7).await.unwrap();
+    cluster.settle().await;
+    assert_eq!((ann.ended(), bob.ended()), (None, None), "nobody told gate-1");
+    let node = format!("game-{}", ann.call(WHERE, &()).await.unwrap());
+    cluster.kill(&node).await;
+    cluster.advance(Duration::from_secs(8)).await;
+    assert!(ann.call(ADD, &1).await.is_err(), "the only node left knows better");
+    cluster.settle().await;
+    assert!(was_kicked(&ann) && bob.ended().is_none());
+}
+
 // semantics 1: a lost feed is healed by a check, at the latest after one sweep
 #[tokio::test(start_paused = true)]
 async fn two_sessions_that_a_broken_feed_left_alive_become_one() {
     for notice in [true, false] {
-        let cluster = Play::new().cluster(false).gates(2).start().await;
-        let (ann, bob) = (cluster.client_at("gate-1").await, cluster.client_at("gate-2").await);
+        let cluster = Play::new().cluster(false).gates(2).nodes(2).start().await;
+        let ann = cluster.client_at("gate-1").await;
         ann.call(LOGIN, &7).await.unwrap();
+        let bob = elsewhere(&cluster, &ann).await;
         cluster.locator().break_feeds(true);
         cluster.partition("gate-1", "gate-2");
         bob.call(LOGIN, &7).await.unwrap();

@@ -4,6 +4,7 @@
 mod actors;
 mod calls;
 mod chaos;
+mod cutoff;
 mod events;
 mod flow;
 mod harness;
@@ -12,6 +13,7 @@ mod kick;
 mod login;
 mod lost;
 mod nodes;
+mod owners;
 mod play;
 mod push;
 mod stop;

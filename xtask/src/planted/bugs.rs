@@ -7,9 +7,11 @@ const MOVED: &[&str] = &["--workspace", "--all-features", "--test", "moved"];
 const LOGIN: &[&str] = &["--workspace", "--all-features", "--test", "cluster", "login::"];
 /// The store's feed and the sweep hide this one from whole clusters.
 const USERS: &[&str] = &["-p", "due-cluster", "--lib", "users::"];
+const OWNERS: &[&str] = &["--workspace", "--all-features", "--test", "cluster", "owners::"];
+const CUTOFF: &[&str] = &["--workspace", "--all-features", "--test", "cluster", "cutoff::"];
 const KICK: &[&str] = &["--workspace", "--all-features", "--test", "cluster", "kick::"];
 
-pub(super) const BUGS: [Bug; 12] = [
+pub(super) const BUGS: [Bug; 17] = [
     Bug {
         name: "what was read from the old connection is handed out after the new one came",
         file: "transport/src/session/mod.rs",
@@ -93,5 +95,40 @@ pub(super) const BUGS: [Bug; 12] = [
         right: "                if verdict != Verdict::Current {",
         wrong: "                if verdict != Verdict::Current && binding.slot.epoch == Epoch(u64::MAX) {",
         found_by: LOGIN,
+    },
+    Bug {
+        name: "a node hears a session whose user has logged in again elsewhere",
+        file: "cluster/src/node/speakers.rs",
+        right: "        session.outdated = outdated;\n",
+        wrong: "        session.outdated = false;\n",
+        found_by: LOGIN,
+    },
+    Bug {
+        name: "a gate lets through what a node says in the name of a user that it has lost",
+        file: "cluster/src/link/claim.rs",
+        right: "self.slot == slot && self.epoch < epoch",
+        wrong: "self.slot == slot && self.epoch > epoch",
+        found_by: OWNERS,
+    },
+    Bug {
+        name: "a gate is deaf to the old owner before that has handled what it was sent",
+        file: "cluster/src/gate/claims.rs",
+        right: "is_some_and(|lane| lane.leaving)",
+        wrong: "is_some_and(|lane| lane.leaving && lane.frames == u32::MAX)",
+        found_by: OWNERS,
+    },
+    Bug {
+        name: "an actor goes on though its node is cut off from everybody",
+        file: "cluster/src/node/contact.rs",
+        right: "since.elapsed() >= LIMIT &&",
+        wrong: "since.elapsed() >= LIMIT * 1_000 &&",
+        found_by: CUTOFF,
+    },
+    Bug {
+        name: "an actor's timer runs before the shard finds out that it slept",
+        file: "cluster/src/shard/watchdog.rs",
+        right: "        if pulse.has_overslept() {",
+        wrong: "        if pulse.has_overslept() && pulse.shard == u16::MAX {",
+        found_by: CUTOFF,
     },
 ];

@@ -11,6 +11,7 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use crate::{
     cluster::{self, Backends, Cluster},
     link::Opened,
+    node::bound::Bindings,
     session::{Made, NodeSelf, Session},
     shard::{
         inbox::{Inbox, SessionKey},
@@ -24,13 +25,15 @@ pub(super) fn session() -> Session {
         name: "game".into(),
         owner: Owner { id: "game-1".into(), incarnation: Incarnation(2) },
         locator: Arc::new(locate::memory::Memory::default()),
-        bindings: Default::default(),
+        bindings: Bindings::new("game"),
+        speakers: Default::default(),
         encryptor: None,
         doubt: Default::default(),
+        contact: Default::default(),
     };
     let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 9));
     Session::new(Made {
-        opened: Opened { session: SessionId(1), cid: 1, peer, user: None, labels: Vec::new() },
+        opened: Opened { session: SessionId(1), cid: 1, peer, user: None, ..Opened::nobody() },
         gate,
         gate_shard: 0,
         lane: 0,
