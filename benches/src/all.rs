@@ -88,6 +88,13 @@ const PLAN: &[Step] = &[
         full: "--members 2000",
         quick: "--members 50 --messages 2 --bodies 128",
     },
+    Step {
+        name: "neighbours",
+        runs: 4,
+        wants: &[Pace],
+        full: "",
+        quick: "--connections 20 --rate 1000 --disturbers 2 --flood 10000",
+    },
     Step { name: "s8", runs: 12, wants: &[Peers], full: "", quick: "--connections 100 --due-connections 100" },
     Step { name: "s9", runs: 12, wants: &[Peers, Pace], full: "", quick: "--visitors 4 --storm 50" },
     Step { name: "s10", runs: 24, wants: &[Pace], full: "", quick: "--callers 8 --bodies 100" },

@@ -9,7 +9,8 @@ use crate::{
     load::Shape,
     scenario::{
         actors::ActorArgs, extras::ExtraArgs, growth::GrowthArgs, idle::IdleArgs, links::LinkArgs, lossy::LossyArgs,
-        open::OpenArgs, published::PublishedArgs, rooms::RoomArgs, series::SeriesArgs, visits::VisitArgs,
+        neighbours::NeighbourArgs, open::OpenArgs, published::PublishedArgs, rooms::RoomArgs, series::SeriesArgs,
+        visits::VisitArgs,
     },
     serve::ServeArgs,
     stage::seconds,
@@ -58,6 +59,8 @@ pub(crate) enum Command {
     Extras(ExtraArgs),
     /// What a message costs with more connections, shards and nodes; draws the curves.
     Growth(GrowthArgs),
+    /// What clients notice of one that blocks, one that does not read and one that floods.
+    Neighbours(NeighbourArgs),
     /// The reference server itself: epoll and nothing else.
     Reference(ReferenceArgs),
     /// This framework as a server: what the scenarios start.

@@ -108,17 +108,8 @@ pub(crate) fn storm(to: SocketAddr, shape: Shape) -> Fallible<Duration> {
 
 #[cfg(test)]
 mod tests {
-    use std::{net::TcpListener, thread};
-
     use super::*;
-    use crate::reference::{Mode, serve};
-
-    fn reference() -> SocketAddr {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let address = listener.local_addr().expect("an address");
-        thread::spawn(move || drop(serve(listener, Mode::Frames)));
-        address
-    }
+    use crate::reference::tests::reference;
 
     #[test]
     fn visitors_come_and_go() {

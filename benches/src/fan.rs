@@ -233,19 +233,10 @@ impl Drive for Fan {
 
 #[cfg(test)]
 mod tests {
-    use std::{net::TcpListener, thread};
-
     use super::*;
-    use crate::reference::{Mode, serve};
+    use crate::reference::tests::reference;
 
     const CROWD: Crowd = Crowd { members: 12, stalled: 0, rooms: 3, count: 4, size: 128, rate: None };
-
-    fn reference() -> SocketAddr {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let address = listener.local_addr().expect("an address");
-        thread::spawn(move || drop(serve(listener, Mode::Frames)));
-        address
-    }
 
     fn check(crowd: Crowd) {
         let mut fan = Fan::connect(reference(), Dialect::Due, crowd).expect("joined");

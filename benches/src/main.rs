@@ -9,6 +9,7 @@ mod churn;
 mod client;
 mod contest;
 mod dialect;
+mod disturb;
 mod exchange;
 mod extra;
 mod fan;
@@ -49,7 +50,10 @@ use crate::{
     load::{Drive, Load, MAX_CONNECTIONS},
     measure::allow_files,
     reference::Mode,
-    scenario::{actors, extras, growth, idle, linked, links, lossy, open as clocked, published, rooms, series, visits},
+    scenario::{
+        actors, extras, growth, idle, linked, links, lossy, neighbours, open as clocked, published, rooms, series,
+        visits,
+    },
 };
 
 /// Connections that may wait to be accepted by the reference.
@@ -76,6 +80,7 @@ fn run(args: Args) -> Fallible<bool> {
         Command::All(args) => all::run(&args),
         Command::Extras(args) => extras::run(&args),
         Command::Growth(args) => growth::run(&args),
+        Command::Neighbours(args) => neighbours::run(&args),
         Command::Reference(args) => run_reference(args),
         Command::Serve(args) => serve::run(*args),
         Command::Load(args) => run_load(&args),

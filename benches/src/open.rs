@@ -110,13 +110,13 @@ impl Drive for OpenLoad {
 
 #[cfg(test)]
 mod tests {
-    use std::{net::TcpListener, thread};
+    use std::net::TcpListener;
 
     use super::*;
     use crate::{
         dialect::Dialect,
         load::{Content, STALL},
-        reference::{Mode, serve},
+        reference::tests::reference,
     };
 
     const SHAPE: Shape = Shape {
@@ -127,13 +127,6 @@ mod tests {
         dialect: Dialect::Due,
         content: Content::Marked,
     };
-
-    fn reference() -> SocketAddr {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let address = listener.local_addr().expect("an address");
-        thread::spawn(move || drop(serve(listener, Mode::Frames)));
-        address
-    }
 
     #[test]
     fn no_more_is_sent_than_the_clock_allows() {

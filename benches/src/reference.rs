@@ -210,3 +210,18 @@ fn echo_frames<'a>(
     }
     Ok(bytes)
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::{net::SocketAddr, thread};
+
+    use super::*;
+
+    /// It runs as long as the test.
+    pub(crate) fn reference() -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("an address");
+        thread::spawn(move || drop(serve(listener, Mode::Frames)));
+        address
+    }
+}

@@ -6,12 +6,16 @@
 //! | tick | 2 | `rooms 4, count 4, size 4, stamp 8, number 4`; not answered |
 //! | push | 10 | `stamp 8, number 4, index 4`, filled up to `size` bytes |
 //!
+//! Route 4 answers with its body after a while in which a thread is blocked.
+//!
 //! A tick makes the server send `count` pushes to each of rooms `0..rooms`.
 
 /// Orders pushes.
 pub(crate) const TICK: u32 = 2;
 /// Enters a room.
 pub(crate) const JOIN: u32 = 3;
+/// Asks for an answer that takes a blocking handler some time.
+pub(crate) const BLOCK: u32 = 4;
 /// A message to a member.
 pub(crate) const PUSH: u32 = 10;
 /// Smallest body of a push.

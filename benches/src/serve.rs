@@ -20,6 +20,9 @@ use crate::{
 const ECHO: Call<Bytes, Bytes, Raw> = Call::new(1, "bench.echo");
 const ECHO_JSON: Call<Message, Message> = Call::new(1, "bench.echo");
 const JOIN: Call<Bytes, Bytes, Raw> = Call::new(room::JOIN as i32, "bench.join");
+const BLOCK: Call<Bytes, Bytes, Raw> = Call::new(room::BLOCK as i32, "bench.block");
+/// How long its handler blocks a thread.
+const BLOCKED: Duration = Duration::from_millis(20);
 const TICK: CoreNotify<Bytes, Raw> = CoreNotify::new(room::TICK as i32, "bench.tick");
 const PUSHED: CorePush<Bytes, Raw> = CorePush::new(room::PUSH as i32, "bench.push");
 
@@ -77,7 +80,7 @@ impl ServeArgs {
     }
 
     fn routes(&self) -> Routes {
-        let rooms = Routes::new().route(JOIN, join).route(TICK, tick);
+        let rooms = Routes::new().route(JOIN, join).route(TICK, tick).route(BLOCK, blocking(block));
         self.extra.around(match self.json {
             true => rooms.route(ECHO_JSON, echo_json),
             false if self.extra.tells() => rooms.raw(ECHO, echo_and_tell),
@@ -141,6 +144,11 @@ async fn tick(to: Cluster, Msg(body): Msg<Bytes>) -> due::Result<()> {
         }
     });
     try_join_all(all).await.map(drop)
+}
+
+fn block(Msg(body): Msg<Bytes>) -> Bytes {
+    std::thread::sleep(BLOCKED);
+    body
 }
 
 fn name(room: u32) -> String {

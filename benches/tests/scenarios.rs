@@ -83,6 +83,12 @@ fn s7_has_members_that_do_not_read() {
 }
 
 #[test]
+fn neighbours_has_clients_that_block_do_not_read_and_flood() {
+    let servers = ["alone", "blocking handler", "slow client", "flooding client"];
+    check("neighbours", "--connections 8 --rate 400 --disturbers 2 --flood 20000", &servers);
+}
+
+#[test]
 fn s9_comes_and_goes_and_storms() {
     check("s9", "--visitors 3 --storm 20", &["epoll", "ours, tcp", "ours, ws"]);
 }

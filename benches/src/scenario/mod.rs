@@ -7,6 +7,7 @@ pub(crate) mod idle;
 pub(crate) mod linked;
 pub(crate) mod links;
 pub(crate) mod lossy;
+pub(crate) mod neighbours;
 pub(crate) mod open;
 pub(crate) mod published;
 pub(crate) mod rooms;
