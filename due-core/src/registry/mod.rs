@@ -20,7 +20,7 @@ use async_trait::async_trait;
 
 pub use instance::{Instance, InstanceKind, State};
 pub use kept::Kept;
-pub use registration::{Duty, End, Registration, Standing};
+pub use registration::{Duty, End, Listed, Registration, Standing};
 pub use store::{Entry, Expect, Listing, Put, RegistryStore, Renew, Value};
 pub use watch::{Feed, Freshness, View, Watch};
 

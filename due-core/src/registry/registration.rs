@@ -20,10 +20,17 @@ pub enum Standing {
 #[derive(Debug)]
 #[must_use = "dropping it deregisters the instance"]
 pub struct Registration {
+    listed: Listed,
+    end: Option<oneshot::Sender<End>>,
+}
+
+/// What a [`Registration`] lists, for those who change it without being its guard. It keeps nobody listed: after the end
+/// of the guard changes go nowhere.
+#[derive(Clone, Debug)]
+pub struct Listed {
     wanted: watch::Sender<Wanted>,
     standing: watch::Receiver<Standing>,
     written: watch::Receiver<u64>,
-    end: Option<oneshot::Sender<End>>,
     max_metadata: usize,
 }
 
@@ -34,25 +41,13 @@ struct Wanted {
     version: u64,
 }
 
-impl Registration {
-    /// A guard and the duty behind it: for a [`Registry`](super::Registry) that is not built on [`Kept`](super::Kept).
-    pub fn with_duty(instance: Instance, max_metadata: usize) -> (Self, Duty) {
-        let (wanted, wants) = watch::channel(Wanted { instance, version: 1 });
-        let (shown, standing) = watch::channel(Standing::Lost);
-        let (done, written) = watch::channel(0);
-        let (end, ended) = oneshot::channel();
-        let guard = Self { wanted, standing, written, end: Some(end), max_metadata };
-        (guard, Duty { wants, standing: shown, written: done, ended })
-    }
-
+impl Listed {
     /// What should be listed now.
     pub fn instance(&self) -> Instance {
         self.wanted.borrow().instance.clone()
     }
 
-    /// Changes what is listed: state, weight, labels, name, endpoints, routes. The registry learns it soon, changes in
-    /// between may be skipped; [`Self::settled`] waits for it. Errors: `Config` or `TooLarge`, and nothing changes; id,
-    /// incarnation and kind cannot change (`Config`). `change` runs under a lock: it must not touch this guard.
+    /// As [`Registration::update`].
     pub fn update(&self, change: impl FnOnce(&mut Instance)) -> Result<()> {
         let mut outcome = Ok(());
         self.wanted.send_if_modified(|wanted| {
@@ -68,7 +63,7 @@ impl Registration {
         outcome
     }
 
-    /// Waits until the registry has acknowledged all changes made so far. Cancel safe. Errors: `Superseded`.
+    /// As [`Registration::settled`].
     pub async fn settled(&self) -> Result<()> {
         let version = self.wanted.borrow().version;
         let mut written = self.written.clone();
@@ -79,9 +74,48 @@ impl Registration {
         }
     }
 
+    /// How the instance stands with the registry now.
+    pub fn standing(&self) -> Standing {
+        *self.standing.borrow()
+    }
+}
+
+impl Registration {
+    /// A guard and the duty behind it: for a [`Registry`](super::Registry) that is not built on [`Kept`](super::Kept).
+    pub fn with_duty(instance: Instance, max_metadata: usize) -> (Self, Duty) {
+        let (wanted, wants) = watch::channel(Wanted { instance, version: 1 });
+        let (shown, standing) = watch::channel(Standing::Lost);
+        let (done, written) = watch::channel(0);
+        let (end, ended) = oneshot::channel();
+        let listed = Listed { wanted, standing, written, max_metadata };
+        (Self { listed, end: Some(end) }, Duty { wants, standing: shown, written: done, ended })
+    }
+
+    /// What should be listed now.
+    pub fn instance(&self) -> Instance {
+        self.listed.instance()
+    }
+
+    /// The same without being its guard.
+    pub fn listed(&self) -> Listed {
+        self.listed.clone()
+    }
+
+    /// Changes what is listed: state, weight, labels, name, endpoints, routes. The registry learns it soon, changes in
+    /// between may be skipped; [`Self::settled`] waits for it. Errors: `Config` or `TooLarge`, and nothing changes; id,
+    /// incarnation and kind cannot change (`Config`). `change` runs under a lock: it must not touch this guard.
+    pub fn update(&self, change: impl FnOnce(&mut Instance)) -> Result<()> {
+        self.listed.update(change)
+    }
+
+    /// Waits until the registry has acknowledged all changes made so far. Cancel safe. Errors: `Superseded`.
+    pub async fn settled(&self) -> Result<()> {
+        self.listed.settled().await
+    }
+
     /// How the instance stands with the registry, now and after every change.
     pub fn status(&self) -> watch::Receiver<Standing> {
-        self.standing.clone()
+        self.listed.standing.clone()
     }
 
     /// Deregisters and waits for it, at most 2 s; the lease does the rest. Errors: those of the registry. Dropping the
