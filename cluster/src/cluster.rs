@@ -20,6 +20,7 @@ use futures_util::future::join_all;
 use tokio::sync::oneshot;
 
 use crate::{
+    admin::Side,
     fault::Fault,
     handler::{Answer, Job},
     link::{Audience, Counts, FLAG_THEN_CLOSE, GateOrder, class_bits},
@@ -46,6 +47,8 @@ pub(crate) struct Inner {
     pub(crate) pool: Arc<tokio::sync::Semaphore>,
     /// The encryptor of this process's nodes.
     pub(crate) encryptor: Option<Arc<dyn Encryptor>>,
+    /// What this process answers to those who ask its parts.
+    pub(crate) side: Arc<Side>,
 }
 
 /// Blocking handlers that may run at once in a process; more wait, their sessions with them.

@@ -2,6 +2,7 @@
 //!
 //! | module | what it holds |
 //! |---|---|
+//! | [`admin`] | what people ask of running instances |
 //! | [`app`] | parts put together, started and stopped |
 //! | [`gate`] | client connections, checks, routing, outboxes |
 //! | [`node`] | sessions, mailboxes, running handlers |
@@ -17,6 +18,7 @@
 //! This crate names no backend and opens no socket: both come in as values of `due-core`'s contracts.
 
 pub mod actor;
+pub mod admin;
 pub mod app;
 pub mod cluster;
 pub mod fault;

@@ -2,8 +2,11 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use serde::{Deserialize, Serialize};
+
 /// What a gate's shard has counted since its start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct GateCounters {
     /// Connections accepted.
@@ -128,14 +131,15 @@ pub struct RouteCounters {
 }
 
 impl RouteCounters {
-    fn add(&mut self, o: &RouteCounters) {
+    pub(crate) fn add(&mut self, o: &RouteCounters) {
         add_fields!(self, o: handled faults panics timeouts);
         self.time.add(&o.time);
     }
 }
 
 /// What a node's shard has counted beside its routes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct NodeCounters {
     /// Pushes dropped because the link to their gate was full.
@@ -153,7 +157,8 @@ impl NodeCounters {
 }
 
 /// What a shard's driver has counted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct ShardCounters {
     /// Turns of the driver.

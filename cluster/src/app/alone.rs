@@ -53,8 +53,12 @@ impl App {
             (self.gates, self.nodes) = (Vec::new(), vec![node]);
         }
         #[cfg(feature = "http")]
-        self.https.clear();
+        {
+            self.https.clear();
+            self.probes.clear();
+        }
         self.meshes.clear();
+        self.besides.clear();
         (self.drivers, self.urls, self.shards, self.shared) = (part.drivers, Urls::default(), Shards::Inline, false);
         Ok(self)
     }

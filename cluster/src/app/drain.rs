@@ -49,6 +49,12 @@ impl Ledger {
         count.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Begins anew.
+    pub(crate) fn reset(&self) {
+        [&self.moved, &self.finished, &self.cut].iter().for_each(|n| n.store(0, Ordering::Relaxed));
+        self.cutting.store(false, Ordering::Relaxed);
+    }
+
     /// Adds the counts to an account.
     pub(crate) fn add_to(&self, all: &mut Drained) {
         let read = |n: &AtomicU64| n.load(Ordering::Relaxed);

@@ -26,6 +26,9 @@ pub struct App {
     pub(crate) meshes: Vec<Mesh>,
     #[cfg(feature = "http")]
     pub(crate) https: Vec<crate::http::Http>,
+    #[cfg(feature = "http")]
+    pub(crate) probes: Vec<crate::admin::Probes>,
+    pub(crate) besides: Vec<Box<dyn crate::admin::Beside>>,
     pub(crate) urls: Urls,
     /// What the program was told at start, not taken yet.
     pub(crate) args: Vec<Result<due_core::boot::Settings>>,
@@ -110,6 +113,9 @@ impl App {
             meshes: Vec::new(),
             #[cfg(feature = "http")]
             https: Vec::new(),
+            #[cfg(feature = "http")]
+            probes: Vec::new(),
+            besides: Vec::new(),
             urls: Urls::default(),
             args: Vec::new(),
             drain: super::running::STOP_LIMIT,

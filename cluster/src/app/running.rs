@@ -114,6 +114,9 @@ impl Running {
     /// until they leave; one that nothing came of for a second, and that has all its answers, is closed.
     pub async fn drain(mut self, deadline: Duration) -> Drained {
         let until = Instant::now() + deadline;
+        let side = &self.cluster.0.side;
+        side.health.stopping();
+        side.stop_drains();
         for registration in &self.registrations {
             let _ = registration.update(|instance| instance.state = State::Hang);
         }

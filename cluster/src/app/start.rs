@@ -27,6 +27,7 @@ use super::{
 };
 use crate::{
     actor::{NodeActors, Place},
+    admin::{Side as Answers, beside},
     cluster::{Backends, Cluster, Inner, LinkTo, Reach},
     gate::{
         ListenerSettings,
@@ -107,6 +108,7 @@ pub(crate) async fn start(mut app: App) -> Result<Running> {
         gates: Mutex::new(near_gates(shared, &gates, &layout, &seats)),
         callees: callees(&nodes, &layout, &seats),
         peers,
+        side: Answers::new(gates.clone(), nodes.clone(), seats.iter().map(|s| s.inbox.clone()).collect()),
         service: Handle::current(),
         pool: Arc::new(tokio::sync::Semaphore::new(crate::cluster::BLOCKING)),
         encryptor,
@@ -128,6 +130,8 @@ pub(crate) async fn start(mut app: App) -> Result<Running> {
         stop_limit: app.drain,
         watchdog,
     };
+    #[cfg(feature = "http")]
+    beside::probe(&mut running, std::mem::take(&mut app.probes)).await?;
     let inboxes = |numbers: &[u16]| -> Vec<(u16, Arc<Inbox>)> {
         numbers.iter().filter_map(|n| Some((*n, seats.get(usize::from(*n))?.inbox.clone()))).collect()
     };
@@ -165,12 +169,7 @@ pub(crate) async fn start(mut app: App) -> Result<Running> {
     }
     start_topics(&mut running, &nodes, inboxes(&layout.nodes)).await?;
     start_meshes(&mut running, std::mem::take(&mut app.meshes)).await?;
-    #[cfg(feature = "http")]
-    for http in std::mem::take(&mut app.https) {
-        let (name, url, task) = http.start(running.cluster.clone()).await?;
-        running.urls.push((name, url));
-        running.tasks.0.push(task);
-    }
+    beside::start(&mut running, &mut app).await?;
     Ok(running)
 }
 
@@ -371,6 +370,7 @@ fn run_shards(
             ready: seat.ready.clone(),
             inbox: seat.inbox.clone(),
             pulse: seat.pulse.clone(),
+            side: cluster.0.side.clone(),
         };
         all.push(RunningShard::start(setup, how.0 == Shards::Inline)?);
     }

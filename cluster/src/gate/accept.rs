@@ -231,6 +231,12 @@ impl Shard {
         }
     }
 
+    /// Nobody has to leave any more; who was told to go may do so all the same.
+    pub(crate) fn stay(&mut self, g: u8) {
+        let Some(gate) = self.gates.get_mut(usize::from(g)) else { return };
+        gate.clients.iter_mut().for_each(|(_, client)| client.leaving = false);
+    }
+
     /// Reads no client any more: each ends when what was read of it is answered.
     pub(crate) fn end_clients(&mut self, g: u8) {
         let Some(gate) = self.gates.get(usize::from(g)) else { return };

@@ -29,6 +29,11 @@ impl Channels {
         }
     }
 
+    /// All that have members, with their number.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&str, usize)> {
+        self.members.iter().map(|(name, members)| (&**name, members.len()))
+    }
+
     pub(crate) fn members(&self, channel: &str) -> &[u32] {
         self.members.get(channel).map_or(&[], Vec::as_slice)
     }

@@ -138,6 +138,11 @@ impl Members {
         (self.list.len() - 1) as u16
     }
 
+    /// The name of a number.
+    pub(crate) fn name_of(&self, number: u16) -> Option<&str> {
+        self.names.get(usize::from(number)).map(String::as_str)
+    }
+
     pub(crate) fn name_number(&mut self, name: &str) -> u16 {
         if let Some(i) = self.names.iter().position(|n| n == name) {
             return i as u16;

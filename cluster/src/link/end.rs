@@ -20,6 +20,7 @@ use tokio::{sync::oneshot, task::AbortHandle};
 
 use super::{GateOrder, decode_fault, encode_fault};
 use crate::{
+    admin::ADMIN_ORDER,
     gate::members::Up,
     node::shard::Peer,
     shard::{
@@ -40,7 +41,7 @@ pub(crate) enum Side {
 }
 
 /// Which part of a shard another process asks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Asked {
     Gate(u8),
     Node(u8),
@@ -89,7 +90,19 @@ const UNLISTED: Duration = Duration::from_secs(1);
 /// Frames taken from a link in one turn.
 const FRAMES_A_TURN: usize = 4096;
 
+/// A link at a glance.
+pub(crate) struct Look {
+    pub(crate) state: LinkState,
+    pub(crate) full: bool,
+    pub(crate) orders: usize,
+    pub(crate) sent: u64,
+}
+
 impl LinkEnd {
+    pub(crate) fn look(&self) -> Look {
+        Look { state: self.link.state(), full: self.full, orders: self.orders.len(), sent: self.link.taken() }
+    }
+
     /// This process was stopped: what the link has read is old until the other side answers.
     pub(crate) fn suspect(&mut self) {
         self.link.suspect();
@@ -270,6 +283,12 @@ impl Shard {
                 FrameKind::Open | FrameKind::Bound | FrameKind::Unbound | FrameKind::Barrier | FrameKind::Close
             );
             match side {
+                Side::Asker { part, .. } if (head.kind, head.route) == (FrameKind::Order, ADMIN_ORDER) => {
+                    if let Err(e) = self.asked(*part, (link, head.corr), head.ttl_ms, body) {
+                        self.link_answer(link, head.corr, Err(e));
+                    }
+                }
+                Side::Asker { .. } if head.kind == FrameKind::Cancel => self.link_cancel(link, head.corr),
                 Side::Gate { gate, member, .. } => self.frame_to_gate(*gate, *member, Some(link), head, body),
                 Side::Node { node, .. } if life => {
                     self.frame_to_node(*node, Peer::Link(link), Head { lane: head.corr, ..head }, body);

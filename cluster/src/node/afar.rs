@@ -34,11 +34,10 @@ struct Beside {
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
 impl Shard {
-    /// A frame of a process that asks: an order, or the news that one is not waited for any more.
+    /// A frame of a process that asks.
     pub(crate) fn frame_from_afar(&mut self, n: u8, at: (u32, &Owner), head: Head, body: &[u8]) {
         let (link, from) = at;
         let refused = match (head.kind, head.route) {
-            (FrameKind::Cancel, _) => return self.link_cancel(link, head.corr),
             (FrameKind::Order, TABLE_ORDER) => {
                 let Some(node) = self.nodes.get(usize::from(n)) else { return };
                 let table = node.shared.encoded.encode();
@@ -129,7 +128,7 @@ impl Shard {
     }
 
     /// Nobody waits for the call any more: it ends if its route allows that, and is answered to nobody.
-    fn link_cancel(&mut self, link: u32, corr: u64) {
+    pub(crate) fn link_cancel(&mut self, link: u32, corr: u64) {
         let Some(end) = self.links.get_mut(link as usize) else { return };
         if let Some(Some(task)) = end.calls.remove(&corr) {
             task.abort();

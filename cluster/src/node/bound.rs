@@ -100,6 +100,11 @@ impl Bindings {
         self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.all().len()
+    }
+
     /// The slot is the node's from this epoch on; an earlier news of it changes nothing.
     pub(crate) fn hold(&self, subject: Subject, slot: Arc<str>, held: Held) -> Arc<Holding> {
         let mut all = self.all();

@@ -63,6 +63,10 @@ impl Mailbox {
         self.items.is_empty()
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.items.len()
+    }
+
     pub(crate) fn push(&mut self, item: Item) {
         self.items.push_back(item);
     }

@@ -22,6 +22,7 @@ use super::{
     watchdog::Pulse,
 };
 use crate::{
+    admin::Side,
     gate::shard::GateShard,
     link::end::LinkEnd,
     node::{shard::NodeShard, wake::ASLEEP},
@@ -49,6 +50,8 @@ pub(crate) struct Shard {
     pub(crate) inbox: Arc<Inbox>,
     pub(crate) service: Handle,
     pub(crate) pulse: Arc<Pulse>,
+    /// What the process answers to those who ask its parts.
+    pub(crate) side: Arc<Side>,
     pub(crate) scratch: Option<Box<Scratch>>,
     pub(crate) pool: Pool,
     pub(crate) batch: Batch,
@@ -88,6 +91,7 @@ pub(crate) struct Setup {
     pub(crate) ready: Arc<Ready>,
     pub(crate) inbox: Arc<Inbox>,
     pub(crate) pulse: Arc<Pulse>,
+    pub(crate) side: Arc<Side>,
 }
 
 /// Times a turn goes round for what its own handlers asked.
@@ -106,6 +110,7 @@ impl Shard {
             inbox: setup.inbox,
             service: setup.service,
             pulse: setup.pulse,
+            side: setup.side,
             scratch: Some(Box::new(Scratch::new())),
             pool: Pool::default(),
             batch: Batch::default(),

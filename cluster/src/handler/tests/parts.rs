@@ -54,6 +54,7 @@ pub(super) fn cluster() -> Cluster {
         cache: Arc::new(cache::memory::Memory::default()),
     };
     Cluster(Arc::new(cluster::Inner {
+        side: crate::admin::Side::new(Vec::new(), Vec::new(), Vec::new()),
         backends,
         gates: Mutex::default(),
         callees: Vec::new(),

@@ -1,0 +1,295 @@
+//! Tokens, hashed, in the source of live settings: all masters of a fleet share them and keep nothing themselves.
+
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use due_core::{
+    Error, Kind, Result,
+    config::{ConfigSource, Expect, Version},
+};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+use tokio::{sync::Mutex, time::Instant};
+
+use super::{Caller, Role};
+
+/// Where they are kept; names that begin with a point are not for editors of settings.
+const KEY: &str = ".master/tokens";
+/// Most tokens.
+const MOST: usize = 1000;
+/// So long a look at the source counts: another master feels a revocation after that at the latest.
+const FRESH: Duration = Duration::from_secs(1);
+/// Tries against others who write at the same time.
+const TRIES: usize = 8;
+
+/// A token as it is kept.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Kept {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) roles: Vec<Role>,
+    /// Of the secret part, in hexadecimal.
+    hash: String,
+    /// Seconds since 1970.
+    pub(crate) created: u64,
+    #[serde(default)]
+    pub(crate) expires: Option<u64>,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Document {
+    tokens: Vec<Kept>,
+}
+
+/// A new token with its secret, which nobody can show again.
+pub(crate) struct Minted {
+    pub(crate) kept: Kept,
+    pub(crate) secret: String,
+}
+
+/// Why tokens were not changed.
+#[derive(Debug)]
+pub(crate) enum Refused {
+    Unknown,
+    LastAdmin,
+    TooMany,
+    Source(Error),
+}
+
+impl From<Error> for Refused {
+    fn from(e: Error) -> Self {
+        Self::Source(e)
+    }
+}
+
+/// All tokens.
+pub(crate) struct Tokens {
+    source: Arc<dyn ConfigSource>,
+    seen: Mutex<Option<(Instant, Arc<Document>)>>,
+}
+
+impl Tokens {
+    pub(crate) fn new(source: Arc<dyn ConfigSource>) -> Self {
+        Self { source, seen: Mutex::default() }
+    }
+
+    /// At the first start of all: an admin's token. Nothing if there are tokens already.
+    pub(crate) async fn first(&self) -> Result<Option<String>> {
+        if self.source.load(KEY).await?.is_some() {
+            return Ok(None);
+        }
+        let minted = mint("first", vec![Role::Admin], None);
+        let document = Document { tokens: vec![minted.kept] };
+        match self.source.store(KEY, encode(&document)?, Expect::Absent).await {
+            Ok(_) => Ok(Some(minted.secret)),
+            // Another master was first, and has told.
+            Err(e) if e.kind() == Kind::Duplicate => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Whose token it is; nothing if it is nobody's, or its time is over.
+    pub(crate) async fn check(&self, token: &str) -> Result<Option<Caller>> {
+        let Some((id, secret)) = token.strip_prefix("due_").and_then(|rest| rest.split_once('_')) else {
+            return Ok(None);
+        };
+        let document = self.document().await?;
+        let given = hash(secret);
+        let same = |kept: &&Kept| bool::from(kept.hash.as_bytes().ct_eq(given.as_bytes()));
+        let live = |kept: &&Kept| kept.expires.is_none_or(|at| now() < at);
+        let found = document.tokens.iter().filter(|kept| kept.id == id).find(same).filter(live);
+        Ok(found.map(|kept| Caller { id: kept.id.clone(), name: kept.name.clone(), roles: kept.roles.clone() }))
+    }
+
+    /// All of them.
+    pub(crate) async fn list(&self) -> Result<Vec<Kept>> {
+        Ok(self.load().await?.0.tokens)
+    }
+
+    /// Makes one.
+    pub(crate) async fn mint(&self, name: &str, roles: Vec<Role>, ttl: Option<u64>) -> Result<Minted, Refused> {
+        let minted = mint(name, roles, ttl);
+        let kept = minted.kept.clone();
+        self.change(move |document| {
+            if document.tokens.len() >= MOST {
+                return Err(Refused::TooMany);
+            }
+            document.tokens.push(kept.clone());
+            Ok(())
+        })
+        .await?;
+        Ok(minted)
+    }
+
+    /// Ends one. The last admin's stays, or nobody could ever make another.
+    pub(crate) async fn revoke(&self, id: &str, dry_run: bool) -> Result<(), Refused> {
+        let remove = |document: &mut Document| {
+            let before = document.tokens.len();
+            document.tokens.retain(|kept| kept.id != id);
+            let admin = |kept: &Kept| kept.roles.contains(&Role::Admin) && kept.expires.is_none();
+            match () {
+                () if document.tokens.len() == before => Err(Refused::Unknown),
+                () if !document.tokens.iter().any(admin) => Err(Refused::LastAdmin),
+                () => Ok(()),
+            }
+        };
+        match dry_run {
+            true => remove(&mut self.load().await?.0),
+            false => self.change(remove).await,
+        }
+    }
+
+    async fn change(&self, change: impl Fn(&mut Document) -> Result<(), Refused>) -> Result<(), Refused> {
+        for _ in 0..TRIES {
+            let (mut document, expect) = self.load().await?;
+            change(&mut document)?;
+            match self.source.store(KEY, encode(&document)?, expect).await {
+                Ok(_) => {
+                    *self.seen.lock().await = None;
+                    return Ok(());
+                }
+                Err(e) if matches!(e.kind(), Kind::Stale | Kind::Duplicate) => {}
+                Err(e) => return Err(e.into()),
+            }
+        }
+        Err(Refused::Source(Error::new(Kind::Overloaded, "others change the tokens all the time")))
+    }
+
+    /// What is known, not older than [`FRESH`].
+    async fn document(&self) -> Result<Arc<Document>> {
+        let mut seen = self.seen.lock().await;
+        if let Some((at, document)) = &*seen
+            && at.elapsed() < FRESH
+        {
+            return Ok(document.clone());
+        }
+        let document = Arc::new(self.load().await?.0);
+        *seen = Some((Instant::now(), document.clone()));
+        Ok(document)
+    }
+
+    async fn load(&self) -> Result<(Document, Expect)> {
+        let Some(entry) = self.source.load(KEY).await? else { return Ok((Document::default(), Expect::Absent)) };
+        let document = serde_json::from_slice(&entry.value).map_err(|e| {
+            Error::config(format!("the setting {KEY} holds no tokens: delete it to begin anew")).because(e)
+        })?;
+        let version: Version = entry.version;
+        Ok((document, Expect::Version(version)))
+    }
+}
+
+fn mint(name: &str, roles: Vec<Role>, ttl: Option<u64>) -> Minted {
+    let (id, secret) = (hex(&rand::random::<[u8; 6]>()), hex(&rand::random::<[u8; 32]>()));
+    let created = now();
+    let expires = ttl.map(|ttl| created.saturating_add(ttl));
+    let kept = Kept { id: id.clone(), name: name.to_owned(), roles, hash: hash(&secret), created, expires };
+    Minted { kept, secret: format!("due_{id}_{secret}") }
+}
+
+fn encode(document: &Document) -> Result<bytes::Bytes> {
+    let json = serde_json::to_vec_pretty(document);
+    json.map(Into::into).map_err(|e| Error::new(Kind::Internal, "tokens as JSON").because(e))
+}
+
+fn hash(secret: &str) -> String {
+    hex(&Sha256::digest(secret.as_bytes()))
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| t.as_secs())
+}
+
+/// The secret stays out of logs.
+impl fmt::Debug for Minted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Minted").field("kept", &self.kept).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use due_core::config::memory::Memory;
+
+    use super::*;
+
+    fn tokens() -> (Memory, Tokens) {
+        let memory = Memory::default();
+        (memory.clone(), Tokens::new(Arc::new(memory)))
+    }
+
+    #[tokio::test]
+    async fn the_first_token_is_made_once_and_kept_without_its_secret() {
+        let (memory, tokens) = tokens();
+        let first = tokens.first().await.unwrap().unwrap();
+        assert!(tokens.first().await.unwrap().is_none());
+        let secret = first.rsplit_once('_').unwrap().1;
+        let kept = memory.load(KEY).await.unwrap().unwrap().value;
+        let kept = String::from_utf8(kept.to_vec()).unwrap();
+        assert!(!kept.contains(secret) && kept.contains(&hash(secret)), "{kept}");
+        let caller = tokens.check(&first).await.unwrap().unwrap();
+        assert_eq!((caller.name.as_str(), caller.roles), ("first", vec![Role::Admin]));
+    }
+
+    #[tokio::test]
+    async fn what_is_no_token_is_nobodys() {
+        let (_, tokens) = tokens();
+        let first = tokens.first().await.unwrap().unwrap();
+        let (id, secret) = first.strip_prefix("due_").unwrap().split_once('_').unwrap();
+        // B108: a token with another form says nothing of itself.
+        let jwt = "eyJhbGciOiJub25lIn0.eyJyb2xlIjoiYWRtaW4ifQ.";
+        for wrong in [
+            "",
+            "due_",
+            "due__",
+            jwt,
+            secret,
+            &format!("due_{id}_"),
+            &format!("due_x_{secret}"),
+            &first[..first.len() - 1],
+        ] {
+            assert!(tokens.check(wrong).await.unwrap().is_none(), "{wrong}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_revoked_token_is_nobodys_at_once_here_and_after_a_second_elsewhere() {
+        let (memory, here) = tokens();
+        let elsewhere = Tokens::new(Arc::new(memory));
+        here.first().await.unwrap();
+        let minted = here.mint("ops", vec![Role::Operator], None).await.unwrap();
+        assert!(elsewhere.check(&minted.secret).await.unwrap().is_some());
+        here.revoke(&minted.kept.id, false).await.unwrap();
+        assert!(here.check(&minted.secret).await.unwrap().is_none());
+        tokio::time::advance(FRESH).await;
+        assert!(elsewhere.check(&minted.secret).await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn the_last_admin_stays_and_one_that_expires_does_not_count() {
+        let (_, tokens) = tokens();
+        tokens.first().await.unwrap();
+        let first = tokens.list().await.unwrap().remove(0).id;
+        tokens.mint("guest", vec![Role::Admin], Some(60)).await.unwrap();
+        assert!(matches!(tokens.revoke(&first, false).await, Err(Refused::LastAdmin)));
+        tokens.mint("second", vec![Role::Admin], None).await.unwrap();
+        tokens.revoke(&first, true).await.unwrap();
+        assert_eq!(tokens.list().await.unwrap().len(), 3, "a dry run changes nothing");
+        tokens.revoke(&first, false).await.unwrap();
+        assert!(matches!(tokens.revoke(&first, false).await, Err(Refused::Unknown)));
+    }
+
+    #[tokio::test]
+    async fn a_token_ends_with_its_time() {
+        let (_, tokens) = tokens();
+        let minted = tokens.mint("short", vec![Role::Viewer], Some(0)).await.unwrap();
+        assert!(tokens.check(&minted.secret).await.unwrap().is_none());
+    }
+}

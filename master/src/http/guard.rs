@@ -1,0 +1,96 @@
+//! What happens before any handler: whose token it is, whether it may, and how often it asks.
+
+use axum::{
+    extract::{MatchedPath, Request, State},
+    http::{Method, StatusCode, header, request::Parts},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use serde_json::json;
+
+use crate::{
+    api::Api,
+    audit::Record,
+    auth::{Caller, Need, need},
+    problem::{Problem, backend},
+};
+
+/// The bucket of those whose token is none.
+const STRANGERS: &str = "";
+
+pub(super) async fn guard(State(api): State<Api>, request: Request, next: Next) -> Response {
+    let (mut parts, body) = request.into_parts();
+    match admit(&api, &mut parts).await {
+        Ok(()) => next.run(Request::from_parts(parts, body)).await,
+        Err(problem) => problem.into_response(),
+    }
+}
+
+async fn admit(api: &Api, request: &mut Parts) -> Result<(), Problem> {
+    let path = request.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str).to_owned();
+    let needed = need(request.method.as_str(), &path);
+    if needed == Some(Need::Nothing) {
+        return Ok(());
+    }
+    let caller = caller(api, request).await?;
+    if !api.rates.take(&caller.id) {
+        return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", "too many requests: wait a second"));
+    }
+    let changes = !matches!(request.method, Method::GET | Method::HEAD);
+    let refused = match needed {
+        Some(Need::Role(role)) if !caller.may(role) => {
+            let text = format!("this needs the role {}", role.as_str());
+            Some(denied(text).with("need", role.as_str()))
+        }
+        Some(_) if changes && api.read_only => Some(denied("this master is read-only")),
+        Some(_) => None,
+        None => return Err(Problem::not_found("there is nothing under this path for this method")),
+    };
+    if let Some(problem) = refused {
+        if changes {
+            note(api, &caller, request, &problem).await;
+        }
+        return Err(problem);
+    }
+    request.extensions.insert(caller);
+    Ok(())
+}
+
+async fn caller(api: &Api, request: &Parts) -> Result<Caller, Problem> {
+    let header = request.headers.get(header::AUTHORIZATION).and_then(|v| v.to_str().ok());
+    let token = header.and_then(|h| h.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    let caller = match token {
+        Some((_, token)) if token.len() <= 256 => api.tokens.check(token.trim()).await.map_err(backend)?,
+        _ => None,
+    };
+    match caller {
+        Some(caller) => Ok(caller),
+        None if !api.rates.take(STRANGERS) => {
+            Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", "too many requests without a valid token"))
+        }
+        None => {
+            let text = "send Authorization: Bearer TOKEN with a valid token";
+            Err(Problem::new(StatusCode::UNAUTHORIZED, "unauthenticated", text))
+        }
+    }
+}
+
+fn denied(text: impl Into<String>) -> Problem {
+    Problem::new(StatusCode::FORBIDDEN, "permission_denied", text)
+}
+
+/// A change that was refused is known to whoever reads the log.
+async fn note(api: &Api, caller: &Caller, request: &Parts, problem: &Problem) {
+    let record = Record {
+        actor: caller.id.clone(),
+        actor_name: caller.name.clone(),
+        verb: format!("denied.{}", request.method.as_str().to_lowercase()),
+        resource: request.uri.path().chars().take(256).collect(),
+        detail: json!({ "why": problem.detail }),
+        outcome: Some("denied".to_owned()),
+        ..Record::default()
+    };
+    if let Err(e) = api.audit.write(record).await {
+        tracing::error!(error = %e, "the audit log does not take a record");
+    }
+}

@@ -1,0 +1,74 @@
+//! The API: one file for each resource.
+
+mod audit;
+mod cluster;
+mod contract;
+mod drain;
+mod extract;
+mod guard;
+mod head;
+mod info;
+mod inside;
+mod nodes;
+mod query;
+mod serve;
+mod sessions;
+mod tokens;
+mod users;
+
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    http::StatusCode,
+    middleware::{from_fn, from_fn_with_state},
+};
+pub(crate) use serve::serve;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::{api::Api, idempotency, problem::Problem};
+
+/// Bytes of a body: a setting of 1 MiB as JSON fits.
+pub(crate) const BODY: usize = 2 * 1024 * 1024;
+
+/// Everything under `/api/v1`.
+pub(crate) fn router(api: &Api) -> Router {
+    let documented = OpenApiRouter::with_openapi(contract::empty()).nest("/api/v1", endpoints());
+    let (router, contract) = documented.split_for_parts();
+    router
+        .method_not_allowed_fallback(|| async {
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this path does not take that method")
+        })
+        .layer(from_fn_with_state(api.clone(), idempotency::once))
+        .layer(from_fn_with_state(api.clone(), guard::guard))
+        .fallback(|| async { Problem::not_found("there is nothing under this path") })
+        .layer(axum::Extension(contract::written(contract)))
+        .layer(DefaultBodyLimit::max(BODY))
+        .layer(from_fn(contract::no_store))
+        .with_state(api.clone())
+}
+
+fn endpoints() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(contract::openapi))
+        .routes(routes!(info::info))
+        .routes(routes!(info::roles))
+        .routes(routes!(tokens::me))
+        .routes(routes!(tokens::list, tokens::mint))
+        .routes(routes!(tokens::revoke))
+        .routes(routes!(cluster::cluster))
+        .routes(routes!(cluster::online))
+        .routes(routes!(nodes::list))
+        .routes(routes!(nodes::one, nodes::change))
+        .routes(routes!(drain::start, drain::look, drain::cancel))
+        .routes(routes!(inside::links))
+        .routes(routes!(inside::routes_of))
+        .routes(routes!(inside::metrics))
+        .routes(routes!(inside::connections))
+        .routes(routes!(inside::routes))
+        .routes(routes!(inside::services))
+        .routes(routes!(sessions::sessions))
+        .routes(routes!(users::look))
+        .routes(routes!(users::kick))
+        .routes(routes!(users::push))
+        .routes(routes!(audit::audit))
+}

@@ -1,0 +1,269 @@
+//! One user: the truth on one page, the door, a word.
+
+use axum::{Extension, Json, extract::State};
+use due_cluster::{
+    To,
+    admin::{Ask as Question, Kick, Kicked, RawPush, SessionView, UserAtNode},
+};
+use due_core::{Class, Uid, registry::InstanceKind};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+use utoipa::ToSchema;
+
+use super::{
+    extract::{Ask, Body, User},
+    query::DryRun,
+};
+use crate::{
+    act::Deed,
+    api::Api,
+    auth::Caller,
+    fanout::{BUDGET, Failed},
+    problem::{Denials, OfOneNode, Problem, ProblemView, Refusals, backend},
+};
+
+/// A node that a user is bound to.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Bound {
+    /// The name, or the name and a kind of actors.
+    slot: String,
+    /// The id of the node.
+    node: String,
+    /// Since which epoch.
+    epoch: u64,
+    /// What the node knows; nothing if it has not answered.
+    there: Option<UserAtNode>,
+}
+
+/// All that is known of a user.
+#[derive(Serialize, ToSchema)]
+pub(super) struct UserView {
+    /// The user.
+    #[schema(value_type = Object)]
+    uid: Uid,
+    /// The gate that holds the connection.
+    gate: String,
+    /// The epoch of the login.
+    epoch: u64,
+    /// The session; nothing if the gate has not answered or it has just ended.
+    session: Option<SessionView>,
+    /// The nodes that the user is bound to.
+    nodes: Vec<Bound>,
+    /// Has somebody not answered?
+    partial: bool,
+    /// Who has not.
+    failed: Vec<Failed>,
+}
+
+/// Where a user is, and what the gate and the nodes know.
+#[utoipa::path(get, path = "/users/{uid}", tag = "users",
+    params(("uid" = String, Path, description = "a number, or a text; the text of digits in double quotes")),
+    responses((status = 200, body = UserView),
+        (status = 404, body = ProblemView, content_type = "application/problem+json", description = "offline"), Denials))]
+pub(super) async fn look(State(api): State<Api>, User(uid): User) -> Result<Json<UserView>, Problem> {
+    let record = api.admin.locate(&uid).await.map_err(backend)?;
+    let slot = record.gate.ok_or_else(|| offline(&uid))?;
+    let gates = api.members.of(InstanceKind::Gate).into_iter().filter(|m| m.owner() == slot.owner).collect();
+    let at_gate = api.ask_all::<Option<SessionView>>(gates, &Question::Session(uid.clone())).await;
+    let all = api.members.of(InstanceKind::Node);
+    let bound_to = |node: &&due_core::registry::Instance| record.node.values().any(|s| s.owner == node.owner());
+    let nodes = all.iter().filter(bound_to).cloned().collect();
+    let at_nodes = api.ask_all::<UserAtNode>(nodes, &Question::User(uid.clone())).await;
+    let mut failed = at_gate.failed;
+    failed.extend(at_nodes.failed);
+    let bound = record.node.iter().map(|(name, slot)| Bound {
+        slot: name.to_string(),
+        node: slot.owner.id.to_string(),
+        epoch: slot.epoch.0,
+        there: at_nodes.items.iter().find(|(m, _)| m.owner() == slot.owner).map(|(_, there)| there.clone()),
+    });
+    Ok(Json(UserView {
+        gate: slot.owner.id.to_string(),
+        epoch: slot.epoch.0,
+        session: at_gate.items.into_iter().find_map(|(_, session)| session),
+        nodes: bound.collect(),
+        partial: !failed.is_empty(),
+        failed,
+        uid,
+    }))
+}
+
+fn offline(uid: &Uid) -> Problem {
+    let mut problem = Problem::not_found(format!("{uid} is not connected"));
+    problem.code = "offline";
+    problem
+}
+
+/// Why and how a user has to leave.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewKick {
+    /// Why; it stands in the audit log.
+    #[schema(min_length = 1, max_length = 500)]
+    reason: String,
+    /// The code that the client is told; 0 tells it nothing.
+    #[serde(default)]
+    code: u32,
+    /// The text with the code, at most 256 bytes.
+    #[serde(default)]
+    #[schema(max_length = 256)]
+    message: String,
+    /// Only the login of this epoch; another one stays, and the answer is 409.
+    epoch: Option<u64>,
+}
+
+/// What became of a kick.
+#[derive(Serialize, ToSchema)]
+pub(super) struct KickMade {
+    /// The gate of the session.
+    gate: String,
+    /// Was it done, or would it only be?
+    dry_run: bool,
+}
+
+/// Ends the session of a user.
+#[utoipa::path(post, path = "/users/{uid}/kick", tag = "users", request_body = NewKick,
+    params(("uid" = String, Path), DryRun), responses((status = 200, body = KickMade), OfOneNode, Refusals))]
+pub(super) async fn kick(
+    State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
+    User(uid): User,
+    Ask(DryRun { dry_run }): Ask<DryRun>,
+    Body(new): Body<NewKick>,
+) -> Result<Json<KickMade>, Problem> {
+    if new.message.len() > 256 {
+        return Err(Problem::field("message", "write at most 256 bytes"));
+    }
+    let detail = json!({ "code": new.code, "message": new.message, "epoch": new.epoch });
+    let resource = format!("user/{uid}");
+    let deed = Deed { verb: "user.kick", resource, reason: &new.reason, dry_run, detail };
+    let doing = async {
+        let record = api.admin.locate(&uid).await.map_err(backend)?;
+        let slot = record.gate.ok_or_else(|| offline(&uid))?;
+        let gate = api.members.find(&slot.owner.id.0, Some(InstanceKind::Gate))?;
+        let (code, text) = (new.code, new.message.clone());
+        let ask = Question::Kick(Kick { uid: uid.clone(), epoch: new.epoch, code, text, dry_run });
+        match api.ask_one::<Kicked>(&gate, &ask).await? {
+            Kicked::Yes => Ok(KickMade { gate: gate.id.to_string(), dry_run }),
+            Kicked::Offline => Err(offline(&uid)),
+            Kicked::Moved { epoch } => {
+                let text = "the user has logged in anew since: look again";
+                Err(Problem::conflict("epoch_changed", text).with("epoch", epoch))
+            }
+        }
+    };
+    Ok(Json(api.act(&caller, deed, doing).await?))
+}
+
+/// What happens when an outbox is full.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Urgency {
+    /// The client is pushed back or closed by its gate's rules.
+    #[default]
+    Must,
+    /// The newest one waits.
+    Latest,
+    /// It is dropped.
+    Droppable,
+}
+
+impl From<Urgency> for Class {
+    fn from(urgency: Urgency) -> Self {
+        match urgency {
+            Urgency::Must => Self::Must,
+            Urgency::Latest => Self::Latest,
+            Urgency::Droppable => Self::Droppable,
+        }
+    }
+}
+
+/// A message to a user.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewPush {
+    /// Why; it stands in the audit log.
+    #[schema(min_length = 1, max_length = 500)]
+    reason: String,
+    /// The number of the push.
+    route: i32,
+    /// The message as JSON, for pushes whose bodies are JSON.
+    #[schema(value_type = Option<Object>)]
+    body: Option<Value>,
+    /// The message in hexadecimal, for all others. One of the two.
+    hex: Option<String>,
+    /// What happens when the client's outbox is full.
+    #[serde(default)]
+    class: Urgency,
+}
+
+/// What became of a push.
+#[derive(Serialize, ToSchema)]
+pub(super) struct PushMade {
+    /// Stands in the outbox of so many connections.
+    queued: u64,
+    /// Refused or dropped by so many full outboxes.
+    full: u64,
+    /// So many users had no connection.
+    offline: u64,
+    /// Of so many it is not known, or their listener cannot carry the route.
+    unknown: u64,
+    /// Was it sent, or would it only be?
+    dry_run: bool,
+}
+
+/// Sends a message to a user. It is sent as it is: a fleet that encrypts bodies must be sent encrypted ones.
+#[utoipa::path(post, path = "/users/{uid}/push", tag = "users", request_body = NewPush,
+    params(("uid" = String, Path), DryRun), responses((status = 200, body = PushMade), OfOneNode, Refusals))]
+pub(super) async fn push(
+    State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
+    User(uid): User,
+    Ask(DryRun { dry_run }): Ask<DryRun>,
+    Body(new): Body<NewPush>,
+) -> Result<Json<PushMade>, Problem> {
+    let body = bytes_of(new.body.as_ref(), new.hex.as_deref())?;
+    let detail = json!({ "route": new.route, "bytes": body.len(), "class": new.class });
+    let resource = format!("user/{uid}");
+    let deed = Deed { verb: "user.push", resource, reason: &new.reason, dry_run, detail };
+    let doing = async {
+        let record = api.admin.locate(&uid).await.map_err(backend)?;
+        let slot = record.gate.ok_or_else(|| offline(&uid))?;
+        if dry_run {
+            return Ok(PushMade { queued: 1, full: 0, offline: 0, unknown: 0, dry_run });
+        }
+        let push = RawPush { route: new.route, class: new.class.into(), body, then_close: false };
+        let sent = api.admin.push_at(&slot.owner, To::User(uid.clone()), &push, Instant::now() + BUDGET).await?;
+        let [queued, full, offline, unknown] = [sent.queued, sent.full, sent.offline, sent.unknown].map(|n| n as u64);
+        Ok(PushMade { queued, full, offline, unknown, dry_run })
+    };
+    Ok(Json(api.act(&caller, deed, doing).await?))
+}
+
+/// Largest message.
+const LARGEST: usize = 64 * 1024;
+
+/// The body of a message that was given in one of two ways.
+pub(super) fn bytes_of(json: Option<&Value>, hex: Option<&str>) -> Result<Vec<u8>, Problem> {
+    let bytes = match (json, hex) {
+        (Some(value), None) => serde_json::to_vec(value).map_err(|e| Problem::field("body", e.to_string()))?,
+        (None, Some(hex)) => from_hex(hex).ok_or_else(|| Problem::field("hex", "write pairs of hexadecimal digits"))?,
+        _ => return Err(Problem::field("body", "give `body` or `hex`, and not both")),
+    };
+    match bytes.len() > LARGEST {
+        true => Err(Problem::field("body", "a message is at most 64 KiB")),
+        false => Ok(bytes),
+    }
+}
+
+fn from_hex(text: &str) -> Option<Vec<u8>> {
+    let pairs = text.as_bytes().chunks(2);
+    let byte = |pair: &[u8]| match pair {
+        [a, b] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit() => {
+            u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()
+        }
+        _ => None,
+    };
+    pairs.map(byte).collect()
+}

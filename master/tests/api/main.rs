@@ -1,0 +1,9 @@
+//! The API over whole clusters in one process: what it answers, to whom, and what it does.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod bad;
+mod contract;
+mod nodes;
+mod roles;
+mod users;
+mod world;

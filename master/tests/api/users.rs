@@ -1,0 +1,149 @@
+//! Users: found, spoken to, sent away; and what is written down of it.
+
+use due_testkit::cluster::Ended;
+use serde_json::{Value, json};
+
+use crate::world::{ADD, SAID, World};
+
+#[tokio::test]
+async fn a_user_is_found_pushed_to_and_kicked() {
+    let world = World::new().await;
+    let ann = world.user("gate-1", 7).await;
+    let page = world.api.get("/api/v1/users/7").await.body;
+    assert_eq!((&page["gate"], &page["uid"], &page["partial"]), (&json!("gate-1"), &json!(7), &json!(false)));
+    assert_eq!((&page["session"]["stage"], &page["session"]["channels"]), (&json!("open"), &json!(["room"])));
+    assert_eq!(page["epoch"], world.epoch(7).await);
+
+    let push = json!({ "reason": "a test", "route": 101, "body": "hello" });
+    let dry = world.api.send("POST", "/api/v1/users/7/push?dry_run=1", push.clone()).await;
+    assert_eq!((dry.status, &dry.body["dry_run"]), (200, &json!(true)));
+    let sent = world.api.send("POST", "/api/v1/users/7/push", push).await;
+    assert_eq!((sent.status, &sent.body["queued"]), (200, &json!(1)));
+    assert_eq!(ann.next(SAID).await, Ok("hello".to_owned()));
+    let hex = json!({ "reason": "a test", "route": 101, "hex": "227a22" });
+    assert_eq!(world.api.send("POST", "/api/v1/users/7/push", hex).await.body["queued"], 1);
+    assert_eq!(ann.next(SAID).await, Ok("z".to_owned()), "the dry run sent nothing");
+
+    let path = "/api/v1/users/7/kick";
+    let kick = |epoch: u64| json!({ "reason": "rude", "code": 1007, "message": "be nice", "epoch": epoch });
+    let wrong = world.api.send("POST", path, kick(1_000_000)).await;
+    assert_eq!((wrong.status, wrong.body["code"].as_str()), (409, Some("epoch_changed")));
+    assert_eq!(world.api.send("POST", &format!("{path}?dry_run=1"), kick(world.epoch(7).await)).await.status, 200);
+    assert_eq!(ann.call(ADD, &1).await, Ok(2), "still there");
+    assert_eq!(world.api.send("POST", path, kick(world.epoch(7).await)).await.body["gate"], "gate-1");
+    assert!(matches!(ann.closed().await, Some(Ended::Kicked(1007, text)) if text == "be nice"));
+    for _ in 0..500 {
+        if world.api.get("/api/v1/users/7").await.status == 404 {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    let gone = world.api.send("POST", path, json!({ "reason": "rude" })).await;
+    assert_eq!((gone.status, gone.body["code"].as_str()), (404, Some("offline")));
+    assert_eq!(
+        world.api.send("POST", "/api/v1/users/7/push", json!({ "reason": "x", "route": 1, "body": 1 })).await.status,
+        404
+    );
+}
+
+#[tokio::test]
+async fn what_is_done_is_written_down_before_and_its_outcome_after() {
+    let world = World::new().await;
+    let _ann = world.user("gate-1", 7).await;
+    world.api.send("POST", "/api/v1/users/7/kick", json!({ "reason": "rude", "code": 1007 })).await;
+    world.api.send("POST", "/api/v1/users/9/kick", json!({ "reason": "nobody" })).await;
+    let page = world.api.get("/api/v1/audit?verb=user.&limit=3").await.body;
+    let records = page["items"].as_array().unwrap();
+    let told = |r: &Value| (r["resource"].clone(), r["reason"].clone(), r["outcome"].clone(), r["actor_name"].clone());
+    assert_eq!(told(&records[0]), (json!("user/9"), json!("nobody"), json!("offline"), json!("first")));
+    assert_eq!(told(&records[1]), (json!("user/9"), json!("nobody"), Value::Null, json!("first")));
+    assert_eq!(told(&records[2]), (json!("user/7"), json!("rude"), json!("done"), json!("first")));
+    assert_eq!(records[0]["of"], records[1]["seq"]);
+    let before = page["next"].as_u64().unwrap();
+    let rest = world.api.get(&format!("/api/v1/audit?verb=user.&cursor={before}")).await.body;
+    assert_eq!((rest["items"].as_array().unwrap().len(), &rest["items"][0]["detail"]["code"]), (1, &json!(1007)));
+    let all = world.api.get("/api/v1/audit").await.body;
+    let all = all["items"].as_array().unwrap();
+    assert!(all.windows(2).all(|two| two[0]["prev"] == two[1]["hash"]), "each is chained to the one before");
+    assert!(!all.iter().any(|r| r.to_string().contains(&world.api.token)));
+}
+
+#[tokio::test]
+async fn a_change_without_a_reason_is_not_made() {
+    let world = World::new().await;
+    let ann = world.user("gate-1", 7).await;
+    for bad in [
+        json!({}),
+        json!({ "reason": "" }),
+        json!({ "reason": "  " }),
+        json!({ "reason": "a\nb" }),
+        json!({ "reason": "x".repeat(501) }),
+    ] {
+        let answer = world.api.send("POST", "/api/v1/users/7/kick", bad).await;
+        assert_eq!((answer.status, answer.body["code"].as_str()), (422, Some("validation_failed")), "{}", answer.body);
+        assert!(answer.body["fields"].is_object());
+    }
+    assert_eq!(ann.call(ADD, &1).await, Ok(2));
+}
+
+#[tokio::test]
+async fn a_change_that_is_sent_twice_under_one_key_is_made_once() {
+    let world = World::new().await;
+    let ann = world.user("gate-1", 7).await;
+    let (token, key) = (Some(world.api.token.as_str()), [("Idempotency-Key", "k1")]);
+    let push = |text: &str| Some(json!({ "reason": "a test", "route": 101, "body": text }));
+    let path = ("POST", "/api/v1/users/7/push");
+    let first = world.api.call(path, token, &key, push("one")).await;
+    let again = world.api.call(path, token, &key, push("one")).await;
+    assert_eq!((first.status, &first.body), (again.status, &again.body));
+    assert_eq!((first.header("idempotency-replayed"), again.header("idempotency-replayed")), (None, Some("true")));
+    let other = world.api.call(path, token, &key, push("two")).await;
+    assert_eq!((other.status, other.body["code"].as_str()), (422, Some("validation_failed")));
+    let second = world.api.mint(&["support"]).await;
+    assert_eq!(world.api.call(path, Some(&second), &key, push("three")).await.status, 200, "keys are each token's own");
+    assert_eq!((ann.next(SAID).await, ann.next(SAID).await), (Ok("one".to_owned()), Ok("three".to_owned())));
+}
+
+#[tokio::test]
+async fn sessions_are_paged_over_all_gates_and_filtered() {
+    let world = World::new().await;
+    let mut here = Vec::new();
+    for uid in 1..=30 {
+        here.push(world.user(if uid % 2 == 0 { "gate-1" } else { "gate-2" }, uid).await);
+    }
+    for _ in 0..5 {
+        here.push(world.cluster.client_at("gate-1").await);
+    }
+    let mut seen = Vec::new();
+    let mut path = "/api/v1/sessions?limit=4".to_owned();
+    loop {
+        let page = world.api.get(&path).await.body;
+        let items = page["items"].as_array().unwrap().clone();
+        assert!(items.len() <= 4 && page["partial"] == false);
+        seen.extend(items.iter().map(|s| s["session"].as_str().unwrap().to_owned()));
+        let Some(next) = page["next"].as_str() else { break };
+        path = format!("/api/v1/sessions?limit=4&cursor={next}");
+    }
+    let total = seen.len();
+    seen.sort_unstable();
+    seen.dedup();
+    assert_eq!((total, seen.len()), (35, 35), "each once");
+    let check = async |query: &str, expected: usize| {
+        let page = world.api.get(&format!("/api/v1/sessions?limit=1000&{query}")).await.body;
+        assert_eq!(page["items"].as_array().unwrap().len(), expected, "{query}");
+    };
+    check("bound=1", 30).await;
+    check("bound=0", 5).await;
+    check("gate=gate-2", 15).await;
+    check("uid=7", 1).await;
+    check("uid=%227%22", 0).await;
+    check("uid_prefix=1", 11).await;
+    check("older_than_secs=3600", 0).await;
+    check("bound=1&gate=gate-1&uid_prefix=2", 6).await;
+    for bad in ["limit=0", "limit=1001", "ip=moon", "ip=10.0.0.0/33", "bound=perhaps", "cursor=x", "uid=-1"] {
+        assert_eq!(world.api.get(&format!("/api/v1/sessions?{bad}")).await.status, 400, "{bad}");
+    }
+    let page = world.api.get("/api/v1/nodes/gate-1/connections?sort=age&limit=1000").await.body;
+    let ages: Vec<u64> = page["items"].as_array().unwrap().iter().map(|s| s["age_ms"].as_u64().unwrap()).collect();
+    assert!(ages.len() == 20 && ages.is_sorted_by(|a, b| a >= b), "{ages:?}");
+}
