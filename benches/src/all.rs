@@ -83,8 +83,8 @@ const PLAN: &[Step] = &[
     },
     Step {
         name: "s7",
-        runs: 8,
-        wants: &[Pace],
+        runs: 16,
+        wants: &[Peers, Pace],
         full: "--members 2000",
         quick: "--members 50 --messages 2 --bodies 128",
     },

@@ -197,6 +197,8 @@ fn member(to: SocketAddr, dialect: Dialect, room: u32) -> Fallible<TcpStream> {
     loop {
         match dialect.cut(&read)? {
             Piece::Reply(reply) if reply.body == room.to_be_bytes() => return Ok(stream),
+            // A tick of the load before may still be under way.
+            Piece::Reply(reply) if reply.route == PUSH => drop(read.drain(..reply.len)),
             Piece::Reply(_) => return Err(format!("room {room} cannot be joined").into()),
             Piece::Other(len) => drop(read.drain(..len)),
             Piece::Part => match stream.read(&mut scratch)? {

@@ -193,5 +193,7 @@ fn all_runs_its_plan_and_puts_a_summary_into_the_document() {
 fn due_is_built_and_measured_beside_ours() {
     check("s1", "--against epoll,due --connections 4 --bodies 128", &["epoll", "ours", "due"]);
     check("s4", "--against due --messages 1000 --connections 4 --bodies 100", &["memory", "link", "due"]);
+    let stalled = ["all read", "1 % stalled", "due, all read", "due, 1 % stalled"];
+    check("s7", "--against due --members 6 --messages 2 --bodies 64 --rate 100", &stalled);
     check("s6", "--against epoll,due --members 6 --rooms 3 --messages 2 --bodies 64", &["epoll", "ours", "due"]);
 }

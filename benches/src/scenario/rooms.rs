@@ -64,6 +64,11 @@ pub(crate) fn run_slow(args: &RoomArgs) -> Fallible<bool> {
     let mut stage = Stage::open("s7", &args.common, Some(args.pace.pace()))?;
     let healthy = stage.start_one(Subject::ours("all read")?)?;
     let slow = stage.start_one(Subject::ours("1 % stalled")?)?;
+    let due = args
+        .common
+        .due()?
+        .map(|program| ["due, all read", "due, 1 % stalled"].map(|name| Subject::due(&program, "").named(name)));
+    let due = stage.start(due.into_iter().flatten())?;
     let rate = Some(args.rate.unwrap_or(20.0)).filter(|rate| *rate > 0.0);
     for &members in &args.members {
         for &size in &args.bodies {
@@ -72,7 +77,9 @@ pub(crate) fn run_slow(args: &RoomArgs) -> Fallible<bool> {
                 let stalled = Crowd { stalled: members.div_ceil(100), ..crowd };
                 let mut title = title(crowd, "", "");
                 title.targets = vec![Target::of("1 % stalled", "all read").p99(1.2)];
-                stage.case(&[entry(&healthy, crowd), entry(&slow, stalled)], title)?;
+                let mut entries = vec![entry(&healthy, crowd), entry(&slow, stalled)];
+                entries.extend(due.iter().zip([crowd, stalled]).map(|(one, crowd)| entry(one, crowd)));
+                stage.case(&entries, title)?;
             }
         }
     }
