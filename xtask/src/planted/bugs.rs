@@ -59,7 +59,7 @@ pub(super) const BUGS: [Bug; 17] = [
         file: "cluster/src/shard/driver.rs",
         right: "now.duration_since(self.now) > ASLEEP",
         wrong: "now.duration_since(self.now) > ASLEEP * 1_000",
-        found_by: MOVED,
+        found_by: CUTOFF,
     },
     Bug {
         name: "a kick that overtakes the login it is about is forgotten",
