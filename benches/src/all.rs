@@ -65,7 +65,7 @@ const PAIR: &str = "--connections 8 --bodies 128";
 const PLAN: &[Step] = &[
     Step { name: "s1", runs: 24, wants: &[Peers, Pace, Syscalls], full: "", quick: PAIR },
     Step { name: "s2", runs: 24, wants: &[Peers, Pace, Syscalls], full: "", quick: PAIR },
-    Step { name: "s3", runs: 60, wants: &[Peers, Pace, Syscalls], full: "", quick: PAIR },
+    Step { name: "s3", runs: 62, wants: &[Peers, Pace, Syscalls], full: "", quick: PAIR },
     Step {
         name: "s4",
         runs: 40,

@@ -125,6 +125,13 @@ impl Subject {
         Self { dialect: Dialect::Pomelo("gate.echo.raw"), ..Self::peer("pitaya", &[&local]) }
     }
 
+    /// pitaya's gate and the server behind it, which find each other in etcd and talk over NATS.
+    pub(crate) fn pitaya_split(program: &Path, etcd: &str, nats: &str) -> Self {
+        let (program, beside) = (program.display(), format!("--etcd {etcd} --nats {nats}"));
+        let (room, gate) = (format!("{program} room {beside}"), format!("{program} gate --tcp {ADDRESS} {beside}"));
+        Self { dialect: Dialect::Pomelo("room.echo.raw"), ..Self::peer("pitaya", &[&room, &gate]) }
+    }
+
     /// A program of others.
     pub(crate) fn peer(name: &str, commands: &[&str]) -> Self {
         Self {

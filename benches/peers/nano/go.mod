@@ -2,7 +2,12 @@ module local.test/peer
 
 go 1.25.0
 
-require github.com/lonng/nano v0.5.0
+replace local.test/ready => ../ready
+
+require (
+	github.com/lonng/nano v0.5.0
+	local.test/ready v0.0.0
+)
 
 require (
 	github.com/golang/protobuf v1.3.1 // indirect

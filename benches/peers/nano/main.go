@@ -12,14 +12,13 @@ import (
 	"fmt"
 	"io"
 	"log"
-	"net"
 	"os"
 	"strings"
-	"time"
 
 	"github.com/lonng/nano"
 	"github.com/lonng/nano/component"
 	"github.com/lonng/nano/session"
+	"local.test/ready"
 )
 
 // Echo answers what it gets.
@@ -50,29 +49,16 @@ func main() {
 	quiet := nano.WithLogger(log.New(io.Discard, "", 0))
 	switch kind {
 	case "local":
-		go announce(*tcp)
+		go ready.At(*tcp)
 		nano.Listen(*tcp, quiet, nano.WithComponents(components))
 	case "gate":
-		go announce(*tcp)
+		go ready.At(*tcp)
 		nano.Listen(*link, quiet, nano.WithMaster(), nano.WithClientAddr(*tcp), nano.WithComponents(&component.Components{}))
 	case "member":
-		go announce(*link)
+		go ready.At(*link)
 		nano.Listen(*link, quiet, nano.WithAdvertiseAddr(*gate), nano.WithComponents(components))
 	default:
 		fmt.Fprintf(os.Stderr, "error: %q: want local, gate or member\n", kind)
 		os.Exit(1)
-	}
-}
-
-// announce prints ready when somebody listens at addr: nano itself never says.
-func announce(addr string) {
-	for {
-		conn, err := net.DialTimeout("tcp", addr, time.Second)
-		if err == nil {
-			_ = conn.Close()
-			fmt.Println("ready")
-			return
-		}
-		time.Sleep(20 * time.Millisecond)
 	}
 }

@@ -2,9 +2,12 @@ module local.test/peer
 
 go 1.25.0
 
+replace local.test/ready => ../ready
+
 require (
 	github.com/sirupsen/logrus v1.9.3
 	github.com/topfreegames/pitaya/v3 v3.0.0-beta.6
+	local.test/ready v0.0.0-00010101000000-000000000000
 )
 
 require (

@@ -2,7 +2,16 @@
 //! each transport; a gate and a node of epoll alone; due's gate and node.
 
 use super::series::SeriesArgs;
-use crate::{Fallible, load::Shape, peers::Against, report::Target, stage::Stage, subject::Subject};
+use due_servers::{Program, Running, Start};
+
+use crate::{
+    Fallible,
+    load::Shape,
+    peers::Against,
+    report::Target,
+    stage::{Common, Stage},
+    subject::Subject,
+};
 
 /// S3.
 pub(crate) fn run(args: &SeriesArgs) -> Fallible<bool> {
@@ -16,17 +25,22 @@ pub(crate) fn run(args: &SeriesArgs) -> Fallible<bool> {
         subjects.push(Subject::split(scheme, scheme, "")?);
     }
     subjects.extend(args.common.due()?.map(|program| Subject::due(&program, "")));
-    if args.common.has(Against::Pitaya) {
-        crate::say("pitaya is left out of s3: its forwarded requests need etcd and NATS beside it")?;
-    }
     subjects.extend(args.common.others());
     subjects.extend(args.common.nano()?.map(|program| Subject::nano(&program, true)));
     let mut all = stage.start(subjects)?;
+    let beside = Beside::start(&args.common)?;
+    if let Some((program, beside)) = args.common.pitaya()?.zip(beside.as_ref()) {
+        let subject = Subject::pitaya_split(&program, &beside.etcd.address(), &beside.nats.address());
+        let one = stage.start_one(subject)?;
+        // Its messages go through NATS: that is no foreign load, and none of pitaya's time either.
+        beside.nats.process().into_iter().for_each(|nats| one.server.helped_by(nats.pid));
+        all.push(one);
+    }
     let pipelined = args.shapes(32).into_iter().filter(|shape| shape.coalescing);
     for shape in args.shapes(1).into_iter().chain(pipelined) {
-        // More in flight than fits nano's queue of 16 is dropped there.
+        // More in flight than fits nano's queue of 16 is dropped there, and the clients of both wait for each answer.
         if shape.window > 1 {
-            all.retain(|one| one.subject.name != "nano");
+            all.retain(|one| !["nano", "pitaya"].contains(&one.subject.name.as_str()));
         }
         let mut title = shape.title("gate and node, ");
         title.targets = targets(shape);
@@ -35,11 +49,36 @@ pub(crate) fn run(args: &SeriesArgs) -> Fallible<bool> {
     stage.close()
 }
 
+/// What pitaya's servers need beside them.
+struct Beside {
+    etcd: Running,
+    nats: Running,
+}
+
+impl Beside {
+    /// `None`, and a line, where they are not installed; nothing where pitaya is not wanted.
+    fn start(common: &Common) -> Fallible<Option<Self>> {
+        if !common.has(Against::Pitaya) {
+            return Ok(None);
+        }
+        for program in [Program::Etcd, Program::Nats] {
+            if let Err(why) = program.installed() {
+                crate::say(&format!("pitaya is left out of s3, its forwarded requests need {program}: {why}"))?;
+                return Ok(None);
+            }
+        }
+        let [etcd, nats] = [Program::Etcd, Program::Nats].map(|program| Start::new(program).run());
+        Ok(Some(Self { etcd: etcd?, nats: nats? }))
+    }
+}
+
 fn targets(shape: Shape) -> Vec<Target> {
     let (epoll, due) = (Target::of("link", "epoll"), Target::of("link", "due"));
     match shape {
         Shape { window: 1, connections: 1000.., .. } => vec![epoll.throughput(0.85), due.throughput(3.0).cpu(0.22)],
-        Shape { window: 1, .. } => vec![Target::of("link", "nano").cpu(1.0 / 15.0)],
+        Shape { window: 1, .. } => {
+            vec![Target::of("link", "nano").cpu(1.0 / 15.0), Target::of("link", "pitaya").cpu(1.0 / 15.0)]
+        }
         Shape { body: ..=256, .. } => vec![epoll.throughput(0.80), due.throughput(35.0)],
         _ => vec![epoll.throughput(0.80), due.throughput(18.0)],
     }

@@ -1,0 +1,3 @@
+module local.test/ready
+
+go 1.25.0
