@@ -3,7 +3,6 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use clap::ValueEnum;
 use due::{
     core::{Notify as CoreNotify, Push as CorePush, units},
     handler::Raw,
@@ -44,9 +43,9 @@ pub(crate) struct ServeArgs {
     /// Listen for kcp clients.
     #[arg(long, value_name = "ADDRESS")]
     kcp: Option<String>,
-    /// Where handlers run.
-    #[arg(long, value_enum, default_value_t = Via::Gate)]
-    via: Via,
+    /// Handlers run on a node with shards of its own, over a link; else on the connection's own shard.
+    #[arg(long)]
+    apart: bool,
     /// Decode and encode JSON bodies.
     #[arg(long)]
     json: bool,
@@ -60,14 +59,6 @@ pub(crate) struct ServeArgs {
     extra: ExtraArgs,
     #[command(flatten)]
     due: due::Cli,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Via {
-    /// On the connection's own shard.
-    Gate,
-    /// On a node of its own shards, over a link.
-    Node,
 }
 
 impl ServeArgs {
@@ -101,7 +92,7 @@ async fn serve(args: ServeArgs) -> Fallible<()> {
     let gate = args.listeners().into_iter().fold(Gate::new("gate"), Gate::listen);
     let node = args.extra.seal(Node::new("bench").routes(args.routes()))?;
     let mut app = App::new(due::drivers()).with(gate).with(node);
-    if args.via == Via::Gate {
+    if !args.apart {
         app = app.shared_shards();
     }
     let running = app.args(args.due.read()?).start().await?;

@@ -66,29 +66,29 @@ impl Subject {
 
     /// The handler on a node: in the same process, over links in memory.
     pub(crate) fn memory() -> Fallible<Self> {
-        Self::own("memory", Role::Ours, &["serve --tcp {tcp} --via node"])
+        Self::own("memory", Role::Ours, &["serve --tcp {tcp} --apart"])
     }
 
     /// A gate and a node in two processes, with links of this scheme between them; `more` goes to both.
     pub(crate) fn split(name: &str, scheme: &str, more: &str) -> Fallible<Self> {
         let common = format!("--transport {scheme}://127.0.0.1:0 {PEERS} {more}");
-        let node = format!("serve --via node --roles node {common}");
-        let gate = format!("serve --tcp {{tcp}} --via node --roles gate {common}");
+        let node = format!("serve --apart --roles node {common}");
+        let gate = format!("serve --tcp {{tcp}} --apart --roles gate {common}");
         Self::own(name, Role::Ours, &[&node, &gate])
     }
 
     /// A gate and so many nodes behind it, each a process.
     pub(crate) fn nodes(name: &str, count: usize) -> Fallible<Self> {
         let common = format!("--transport link://127.0.0.1:0 {PEERS}");
-        let node = format!("serve --via node --roles node {common}");
-        let gate = format!("serve --tcp {{tcp}} --via node --roles gate {common}");
+        let node = format!("serve --apart --roles node {common}");
+        let gate = format!("serve --tcp {{tcp}} --apart --roles gate {common}");
         let commands: Vec<&str> = std::iter::repeat_n(node.as_str(), count).chain([gate.as_str()]).collect();
         Self::own(name, Role::Ours, &commands)
     }
 
     /// A node alone that others call over links of this scheme.
     pub(crate) fn callee(scheme: &str) -> Fallible<Self> {
-        let node = format!("serve --via node --roles node --transport {scheme}://127.0.0.1:0 {PEERS}");
+        let node = format!("serve --apart --roles node --transport {scheme}://127.0.0.1:0 {PEERS}");
         Self::own(scheme, Role::Ours, &[&node])
     }
 
