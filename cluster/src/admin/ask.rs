@@ -31,6 +31,15 @@ pub enum Ask {
     Links,
     /// Changes what the registry lists of it: answered with the new [`About`](super::About).
     Change(Change),
+    /// Would its process put this value of a setting in use? [`Checked`](super::Checked).
+    CheckSetting {
+        /// The key.
+        key: String,
+        /// The value, as text.
+        value: String,
+    },
+    /// Where its process stands with a setting: an optional [`SettingView`](super::SettingView).
+    Setting(String),
     /// Begins to empty it: [`Draining`](super::Draining). `Duplicate` if it is at it already.
     Drain(StartDrain),
     /// How its drain stands: an optional [`Draining`](super::Draining).

@@ -54,6 +54,7 @@ pub(crate) async fn start(running: &mut Running, app: &mut App) -> Result<()> {
         running.tasks.0.push(task);
     }
     let side = running.cluster.0.side.clone();
+    side.uses(std::mem::take(&mut app.settings));
     side.list(running.registrations.iter().map(Registration::listed).collect());
     for beside in std::mem::take(&mut app.besides) {
         let started = beside.start(running.cluster.admin()).await?;

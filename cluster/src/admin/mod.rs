@@ -5,6 +5,7 @@
 //! | `ask` | the questions |
 //! | `view` | the answers |
 //! | `handle` | [`Admin`]: asks instances, this process's own or others |
+//! | `setting` | which live settings a process uses |
 //! | `side` | what a process answers |
 //! | `gate`, `node` | what its shards know |
 //! | `drain` | emptying a part that goes on running |
@@ -23,6 +24,7 @@ mod health;
 mod node;
 #[cfg(feature = "http")]
 mod probes;
+pub(crate) mod setting;
 mod side;
 mod view;
 
@@ -32,6 +34,7 @@ pub use handle::{Admin, RawPush};
 pub(crate) use health::Health;
 #[cfg(feature = "http")]
 pub use probes::Probes;
+pub use setting::{Checked, SettingView};
 pub(crate) use side::{ADMIN_ORDER, Side};
 pub use view::{
     About, ChannelView, DrainView, Draining, Kicked, LinkView, Metrics, Phase, RouteView, SessionView, SessionsPage,

@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -19,7 +19,11 @@ use tokio::{
 
 use super::{
     About, Ask, Change, ChannelView, Cursor, Health, Kick, Kicked, Metrics, Page, RouteView, SessionView, SessionsPage,
-    UserAtNode, drain::Drains, gate::MOST_CHANNELS, revision,
+    UserAtNode,
+    drain::Drains,
+    gate::MOST_CHANNELS,
+    revision,
+    setting::{Checked, Setting},
 };
 use crate::{
     gate::shard::GateSelf,
@@ -49,6 +53,7 @@ pub(crate) struct Side {
     pub(super) nodes: Vec<Arc<NodeShared>>,
     pub(super) inboxes: Vec<Arc<Inbox>>,
     listed: Mutex<Vec<Listed>>,
+    settings: OnceLock<Vec<(String, Box<dyn Setting>)>>,
     pub(super) drains: Drains,
     pub(crate) health: Health,
     started: SystemTime,
@@ -57,12 +62,31 @@ pub(crate) struct Side {
 impl Side {
     pub(crate) fn new(gates: Vec<Arc<GateSelf>>, nodes: Vec<Arc<NodeShared>>, inboxes: Vec<Arc<Inbox>>) -> Arc<Self> {
         let (listed, drains, health) = (Mutex::default(), Drains::default(), Health::default());
-        Arc::new(Self { gates, nodes, inboxes, listed, drains, health, started: SystemTime::now() })
+        let settings = OnceLock::new();
+        Arc::new(Self { gates, nodes, inboxes, listed, settings, drains, health, started: SystemTime::now() })
     }
 
     /// The registrations of the process, once they are made.
     pub(crate) fn list(&self, all: Vec<Listed>) {
         *self.listed_now() = all;
+    }
+
+    /// The live settings that the program uses.
+    pub(crate) fn uses(&self, settings: Vec<(String, Box<dyn Setting>)>) {
+        // It is said once, at the start.
+        let _ = self.settings.set(settings);
+    }
+
+    fn setting(&self, key: &str) -> Option<&dyn Setting> {
+        self.settings.get()?.iter().find(|(known, _)| known == key).map(|(_, setting)| &**setting)
+    }
+
+    fn check_setting(&self, key: &str, value: &str) -> Checked {
+        match self.setting(key).map(|setting| setting.check(value.as_bytes())) {
+            None => Checked::Unused,
+            Some(Ok(())) => Checked::Good,
+            Some(Err(why)) => Checked::Bad(why),
+        }
     }
 
     pub(super) fn listed(&self) -> Vec<Listed> {
@@ -109,6 +133,8 @@ impl Side {
             (Ask::Links, _) => {
                 json(&self.everywhere(move |s| s.links_of(part)).await.into_iter().flatten().collect::<Vec<_>>())
             }
+            (Ask::CheckSetting { key, value }, _) => json(&self.check_setting(&key, &value)),
+            (Ask::Setting(key), _) => json(&self.setting(&key).map(Setting::status)),
             (Ask::Change(change), _) => json(&self.change(part, change).await?),
             (Ask::Drain(how), _) => json(&self.start_drain(part, how).await?),
             (Ask::Drained, _) => json(&self.drained(part).await),

@@ -48,6 +48,8 @@ impl App {
             let given = gate.listen.iter().enumerate();
             gate.listen = given.map(|(i, url)| in_memory(url, &part.id, i)).collect::<Result<_>>()?;
             (self.gates, self.nodes) = (vec![gate], Vec::new());
+            // Settings are what nodes follow, in the hook of their start.
+            self.settings.clear();
         } else {
             let node = self.nodes.into_iter().nth(part.at).ok_or_else(missing)?.id(&part.id);
             (self.gates, self.nodes) = (Vec::new(), vec![node]);

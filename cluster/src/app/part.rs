@@ -29,6 +29,8 @@ pub struct App {
     #[cfg(feature = "http")]
     pub(crate) probes: Vec<crate::admin::Probes>,
     pub(crate) besides: Vec<Box<dyn crate::admin::Beside>>,
+    /// Live settings that the program uses, by key.
+    pub(crate) settings: Vec<(String, Box<dyn crate::admin::setting::Setting>)>,
     pub(crate) urls: Urls,
     /// What the program was told at start, not taken yet.
     pub(crate) args: Vec<Result<due_core::boot::Settings>>,
@@ -116,6 +118,7 @@ impl App {
             #[cfg(feature = "http")]
             probes: Vec::new(),
             besides: Vec::new(),
+            settings: Vec::new(),
             urls: Urls::default(),
             args: Vec::new(),
             drain: super::running::STOP_LIMIT,

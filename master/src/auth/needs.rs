@@ -13,7 +13,7 @@ pub(crate) enum Need {
     Role(Role),
 }
 
-use Role::{Admin, Operator, Support, Viewer};
+use Role::{Admin, Config, Operator, Support, Viewer};
 
 /// Method, path, need.
 pub(crate) const NEEDS: &[(&str, &str, Need)] = &[
@@ -43,6 +43,16 @@ pub(crate) const NEEDS: &[(&str, &str, Need)] = &[
     ("GET", "/api/v1/nodes/{id}/connections", Need::Role(Operator)),
     ("GET", "/api/v1/routes", Need::Role(Viewer)),
     ("GET", "/api/v1/services", Need::Role(Viewer)),
+    ("GET", "/api/v1/channels", Need::Role(Viewer)),
+    ("GET", "/api/v1/channels/{name}", Need::Role(Viewer)),
+    ("POST", "/api/v1/broadcasts", Need::Role(Operator)),
+    ("GET", "/api/v1/config", Need::Role(Viewer)),
+    ("GET", "/api/v1/config/{key}", Need::Role(Viewer)),
+    ("PUT", "/api/v1/config/{key}", Need::Role(Config)),
+    ("POST", "/api/v1/config/{key}/validate", Need::Role(Config)),
+    ("GET", "/api/v1/config/{key}/revisions", Need::Role(Viewer)),
+    ("POST", "/api/v1/config/{key}/rollback", Need::Role(Config)),
+    ("GET", "/api/v1/config/{key}/status", Need::Role(Viewer)),
 ];
 
 /// What an endpoint needs; one that is not in the table is for nobody.

@@ -1,7 +1,9 @@
 //! The API: one file for each resource.
 
 mod audit;
+mod channels;
 mod cluster;
+mod config;
 mod contract;
 mod drain;
 mod extract;
@@ -9,6 +11,7 @@ mod guard;
 mod head;
 mod info;
 mod inside;
+mod mask;
 mod nodes;
 mod query;
 mod serve;
@@ -70,5 +73,14 @@ fn endpoints() -> OpenApiRouter<Api> {
         .routes(routes!(users::look))
         .routes(routes!(users::kick))
         .routes(routes!(users::push))
+        .routes(routes!(channels::list))
+        .routes(routes!(channels::one))
+        .routes(routes!(channels::broadcast))
+        .routes(routes!(config::list))
+        .routes(routes!(config::one, config::put))
+        .routes(routes!(config::validate))
+        .routes(routes!(config::revisions))
+        .routes(routes!(config::rollback))
+        .routes(routes!(config::status))
         .routes(routes!(audit::audit))
 }

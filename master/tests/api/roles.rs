@@ -35,6 +35,16 @@ const NEEDS: &[(&str, &str, &str)] = &[
     ("POST", "/api/v1/users/{uid}/kick", "support"),
     ("POST", "/api/v1/users/{uid}/push", "support"),
     ("GET", "/api/v1/audit", "admin"),
+    ("GET", "/api/v1/channels", "viewer"),
+    ("GET", "/api/v1/channels/{name}", "viewer"),
+    ("POST", "/api/v1/broadcasts", "operator"),
+    ("GET", "/api/v1/config", "viewer"),
+    ("GET", "/api/v1/config/{key}", "viewer"),
+    ("PUT", "/api/v1/config/{key}", "config"),
+    ("POST", "/api/v1/config/{key}/validate", "config"),
+    ("GET", "/api/v1/config/{key}/revisions", "viewer"),
+    ("POST", "/api/v1/config/{key}/rollback", "config"),
+    ("GET", "/api/v1/config/{key}/status", "viewer"),
 ];
 
 #[tokio::test] // B106, B107

@@ -8,9 +8,13 @@ use due_cluster::{
     handler::{Msg, Routes},
 };
 use due_codec::Json;
-use due_core::{Call, Drivers, Push, Uid};
+use due_core::{
+    Call, Drivers, Push, Uid,
+    config::{Live, Validate},
+};
 use due_master::Master;
 use due_testkit::cluster::{Client, TestCluster};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -28,9 +32,30 @@ async fn login(me: Session, Msg(uid): Msg<i64>) -> Result<u64, Fault> {
     Ok(1)
 }
 
+/// A setting of the nodes.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct Rules {
+    pub(crate) rooms: u32,
+    #[serde(default)]
+    #[expect(dead_code, reason = "it is there to be hidden")]
+    password: String,
+}
+
+impl Validate for Rules {
+    fn validate(&self) -> Result<(), String> {
+        if self.rooms > 100 { Err("rooms: at most 100".to_owned()) } else { Ok(()) }
+    }
+}
+
 fn app() -> App {
     let routes = Routes::new().route(LOGIN, login).route(ADD, |Msg(n): Msg<i64>| n + 1);
-    App::new(Drivers::memory()).with(Gate::new("gate")).with(Node::new("game").routes(routes))
+    let rules = Live::<Rules>::new(|bytes: &[u8]| serde_json::from_slice(bytes));
+    let follows = rules.clone();
+    let node = Node::new("game").routes(routes).started(async move |cluster| {
+        follows.follow(cluster.config().clone(), "game/rules.json").await?;
+        Ok(())
+    });
+    App::new(Drivers::memory()).with(Gate::new("gate")).with(node).setting("game/rules.json", &rules)
 }
 
 /// All of it.

@@ -1,0 +1,142 @@
+//! Live settings, and messages to many.
+
+use serde_json::{Value, json};
+
+use crate::world::{SAID, World};
+
+const PATH: &str = "/api/v1/config/game%2Frules.json";
+
+fn value(text: &str) -> Value {
+    json!({ "reason": "a test", "value": text })
+}
+
+impl World {
+    async fn put(&self, seen: (&str, &str), text: &str) -> crate::world::Answer {
+        self.api.call(("PUT", PATH), Some(&self.api.token), &[seen], Some(value(text))).await
+    }
+
+    /// Waits until the nodes use a version.
+    async fn used(&self, version: &Value) -> Value {
+        let holds = |status: &Value| status["items"].as_array().unwrap().iter().all(|i| i["version"] == *version);
+        self.until(&format!("{PATH}/status"), holds).await
+    }
+}
+
+#[tokio::test]
+async fn a_setting_is_edited_refused_when_bad_or_stale_and_rolled_back() {
+    let world = World::new().await;
+    assert_eq!(world.api.get(PATH).await.status, 404);
+    let blind = world.api.send("PUT", PATH, value(r#"{"rooms":1}"#)).await;
+    assert_eq!(blind.status, 428);
+    let made = world.put(("If-None-Match", "*"), r#"{"rooms":1}"#).await;
+    assert_eq!((made.status, made.body["checked_by"].as_array().unwrap().len()), (200, 1), "{}", made.body);
+    let status = world.used(&made.body["version"]).await;
+    assert_eq!(status["items"].as_array().unwrap().len(), 2, "both nodes use it, the gates do not: {status}");
+    assert_eq!(world.put(("If-None-Match", "*"), r#"{"rooms":2}"#).await.status, 412);
+
+    let tag = made.header("etag").unwrap().to_owned();
+    for bad in [r#"{"rooms":101}"#, "{", r#"{"rooms":"many"}"#] {
+        let refused = world.put(("If-Match", &tag), bad).await;
+        assert_eq!((refused.status, refused.body["code"].as_str()), (422, Some("validation_failed")), "{bad}");
+        assert!(refused.body["fields"]["value"].is_string() && refused.body["node"].is_string(), "{}", refused.body);
+        let looked = world.api.send("POST", &format!("{PATH}/validate"), json!({ "value": bad })).await;
+        assert_eq!(looked.status, 422);
+    }
+    let status = world.used(&made.body["version"]).await;
+    assert!(status["items"].as_array().unwrap().iter().all(|i| i["rejected"] == 0), "no node has seen them: {status}");
+
+    let dry = format!("{PATH}?dry_run=1");
+    let tried = world
+        .api
+        .call(("PUT", &dry), Some(&world.api.token), &[("If-Match", &tag)], Some(value(r#"{"rooms":2}"#)))
+        .await;
+    assert_eq!((tried.status, &tried.body["version"]), (200, &made.body["version"]));
+    let second = world.put(("If-Match", &tag), r#"{"rooms":2}"#).await;
+    assert_eq!(second.status, 200);
+    assert_eq!(world.put(("If-Match", &tag), r#"{"rooms":3}"#).await.status, 412);
+    world.used(&second.body["version"]).await;
+
+    let back = format!("{PATH}/rollback");
+    let rolled = world.api.send("POST", &back, json!({ "reason": "too many", "to": 1 })).await;
+    assert_eq!(rolled.status, 200, "{}", rolled.body);
+    assert_eq!(world.api.get(PATH).await.body["value"], r#"{"rooms":1}"#);
+    world.used(&rolled.body["version"]).await;
+    let again = world.api.send("POST", &back, json!({ "reason": "too many", "to": 1 })).await;
+    assert_eq!((again.status, again.body["code"].as_str()), (409, Some("same_value")));
+    assert_eq!(world.api.send("POST", &back, json!({ "reason": "x", "to": 99 })).await.status, 404);
+    let revisions = world.api.get(&format!("{PATH}/revisions")).await.body;
+    let applied: Vec<&Value> =
+        revisions["items"].as_array().unwrap().iter().filter(|r| !r["version"].is_null()).collect();
+    assert_eq!(applied.len(), 3);
+    let author = applied[0]["author"].as_str().unwrap();
+    assert!(author.starts_with("first (") && author.ends_with(": too many"), "{author}");
+}
+
+#[tokio::test]
+async fn secrets_are_for_those_who_may_change_them_and_the_fleets_own_keys_for_nobody() {
+    let world = World::new().await;
+    world.put(("If-None-Match", "*"), r#"{"rooms":1,"password":"hunter2"}"#).await;
+    let (viewer, editor) = (world.api.mint(&["viewer"]).await, world.api.mint(&["config"]).await);
+    for path in [PATH.to_owned(), format!("{PATH}/revisions")] {
+        let seen = world.api.call(("GET", &path), Some(&viewer), &[], None).await;
+        assert!(!seen.body.to_string().contains("hunter2") && seen.body.to_string().contains("rooms"), "{}", seen.body);
+        let seen = world.api.call(("GET", &path), Some(&editor), &[], None).await;
+        assert!(seen.body.to_string().contains("hunter2"));
+    }
+    let keys = world.api.get("/api/v1/config").await.body;
+    assert_eq!(keys["items"].as_array().unwrap().len(), 1, "{keys}");
+    assert_eq!(world.api.get("/api/v1/config?prefix=.master").await.body["items"], json!([]));
+    assert_eq!(world.api.get("/api/v1/config/.master%2Ftokens").await.status, 400);
+}
+
+#[tokio::test] // B109
+async fn names_that_are_no_keys_are_refused_and_nothing_is_read() {
+    let world = World::new().await;
+    let names = [
+        "..%2F..%2Fetc%2Fpasswd",
+        "%2e%2e%2fetc",
+        "%2Fetc%2Fpasswd",
+        "a%00b",
+        "C%3A%5Cwindows",
+        "a%2F%2Fb",
+        "a%2F..%2Fb",
+    ];
+    for name in names {
+        let path = format!("/api/v1/config/{name}");
+        assert_eq!(world.api.get(&path).await.status, 400, "{name}");
+        let headers = [("If-None-Match", "*")];
+        let put = world.api.call(("PUT", &path), Some(&world.api.token), &headers, Some(value("x"))).await;
+        assert_eq!(put.status, 400, "{name}");
+    }
+    assert_eq!(world.api.get("/api/v1/config?prefix=..%2F").await.status, 400);
+}
+
+#[tokio::test]
+async fn a_broadcast_reaches_those_who_were_counted() {
+    let world = World::new().await;
+    let (ann, bob) = (world.user("gate-1", 7).await, world.user("gate-2", 8).await);
+    let nobody = world.cluster.client_at("gate-2").await;
+    let channel = world.api.get("/api/v1/channels/room").await.body;
+    assert_eq!(
+        (&channel["items"][0]["subscribers"], &channel["items"][0]["gates"]),
+        (&json!(2), &json!({ "gate-1": 1, "gate-2": 1 }))
+    );
+    assert_eq!(world.api.get("/api/v1/channels").await.body["items"].as_array().unwrap().len(), 1);
+    let path = "/api/v1/broadcasts";
+    let mut word = json!({ "reason": "a test", "to": "channel", "channel": "room", "route": 101, "body": "all" });
+    let hasty = world.api.send("POST", path, word.clone()).await;
+    assert_eq!((hasty.status, hasty.body["fields"]["count_token"].is_string()), (422, true));
+    let counted = world.api.send("POST", &format!("{path}?dry_run=1"), word.clone()).await.body;
+    assert_eq!((&counted["count"], &counted["items"]), (&json!(2), &json!([])));
+    word["count_token"] = counted["count_token"].clone();
+    let sent = world.api.send("POST", path, word.clone()).await;
+    let queued: u64 = sent.body["items"].as_array().unwrap().iter().map(|i| i["queued"].as_u64().unwrap()).sum();
+    assert_eq!((sent.status, queued, &sent.body["partial"]), (200, 2, &json!(false)));
+    assert_eq!((ann.next(SAID).await, bob.next(SAID).await), (Ok("all".to_owned()), Ok("all".to_owned())));
+    word["channel"] = json!("other");
+    let changed = world.api.send("POST", path, word.clone()).await;
+    assert_eq!((changed.status, changed.body["code"].as_str()), (412, Some("selector_changed")));
+    let everyone = json!({ "reason": "a test", "to": "everyone", "route": 101, "body": "x" });
+    assert_eq!(world.api.send("POST", &format!("{path}?dry_run=1"), everyone).await.body["count"], 3);
+    assert_eq!(nobody.arrived(SAID).unwrap(), [""; 0]);
+}
