@@ -63,12 +63,24 @@ pub(crate) struct Target {
     pub(crate) cpu: Option<f64>,
     /// 99th percentile of the latency, at most.
     pub(crate) p99: Option<f64>,
+    /// System calls of `name` for each message, at most; no ratio. Asked where they were counted.
+    pub(crate) calls: Option<f64>,
+    /// The same for instructions outside the kernel.
+    pub(crate) instructions: Option<f64>,
 }
 
 impl Target {
     /// Of `name` against `to`; nothing is asked yet.
     pub(crate) fn of(name: &str, to: &str) -> Self {
-        Self { name: name.into(), to: to.into(), throughput: None, cpu: None, p99: None }
+        Self {
+            name: name.into(),
+            to: to.into(),
+            throughput: None,
+            cpu: None,
+            p99: None,
+            calls: None,
+            instructions: None,
+        }
     }
 
     pub(crate) fn throughput(self, least: f64) -> Self {
@@ -83,9 +95,21 @@ impl Target {
         Self { p99: Some(most), ..self }
     }
 
-    /// Does `ratio` reach it?
-    fn is_met(&self, ratio: &Ratio) -> bool {
-        self.throughput.is_none_or(|least| ratio.throughput.median >= least)
+    pub(crate) fn calls(self, most: f64) -> Self {
+        Self { calls: Some(most), ..self }
+    }
+
+    pub(crate) fn instructions(self, most: f64) -> Self {
+        Self { instructions: Some(most), ..self }
+    }
+
+    /// Do `ratio` and the counts of the server itself reach it?
+    fn is_met(&self, ratio: &Ratio, own: &Series) -> bool {
+        let within =
+            |counted: Option<f64>, most: Option<f64>| counted.zip(most).is_none_or(|(count, most)| count <= most);
+        within(own.calls_per_message, self.calls)
+            && within(own.instructions_per_message, self.instructions)
+            && self.throughput.is_none_or(|least| ratio.throughput.median >= least)
             && self.cpu.is_none_or(|most| ratio.cpu.median <= most)
             && self.p99.is_none_or(|most| ratio.p99.median <= most)
     }
@@ -203,7 +227,8 @@ impl Case {
     pub(crate) fn verdicts(&self) -> impl Iterator<Item = (&Target, bool)> {
         self.targets.iter().map(|target| {
             let of = |ratio: &&Ratio| ratio.name == target.name && ratio.to == target.to;
-            (target, self.ratios.iter().find(of).is_some_and(|ratio| target.is_met(ratio)))
+            let own = self.series.iter().find(|series| series.name == target.name);
+            (target, self.ratios.iter().find(of).zip(own).is_some_and(|(ratio, own)| target.is_met(ratio, own)))
         })
     }
 
@@ -340,6 +365,17 @@ pub(crate) mod tests {
         assert!(!case(0.97, 1.1).is_met());
         assert!(!case(0.96, 1.09).is_met());
         assert_eq!(case(0.96, 1.1).targets.len(), 1);
+    }
+
+    #[test]
+    fn counts_are_asked_where_there_are_any() {
+        let mut case = case(0.9, 2.0);
+        case.targets[0] = case.targets[0].clone().calls(2.05).instructions(1700.0);
+        assert!(case.is_met());
+        case.series[1].calls_per_message = Some(2.05);
+        assert!(case.is_met());
+        case.series[1].instructions_per_message = Some(1701.0);
+        assert!(!case.is_met());
     }
 
     #[test]

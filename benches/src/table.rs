@@ -75,7 +75,9 @@ impl Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let least = self.throughput.map(|least| format!("throughput >= {}", short(least)));
         let most = |name: &str, most: Option<f64>| most.map(|most| format!("{name} <= {}", short(most)));
-        let asked = [least, most("time", self.cpu), most("p99", self.p99)].into_iter().flatten();
+        let counts = [most("calls", self.calls), most("instructions", self.instructions)];
+        let ratios = [least, most("time", self.cpu), most("p99", self.p99)];
+        let asked = ratios.into_iter().chain(counts).flatten();
         write!(f, "{} / {}: {}", self.name, self.to, asked.collect::<Vec<_>>().join(", "))
     }
 }

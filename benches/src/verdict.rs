@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::report::{Case, Figure, Idle, Spread};
+use crate::report::{Case, Figure, Idle, Spread, Target};
 
 /// One target.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -43,8 +43,24 @@ impl Verdict {
                 let (load, of) = (case.title.clone(), format!("{} / {}", ratio.name, ratio.to));
                 Some(Self { load, of, figure: figure.into(), least, target: target?, value })
             }));
+            all.extend(Self::of_counts(case, target));
         }
         all
+    }
+
+    /// Of what was counted of the server itself.
+    fn of_counts(case: &Case, target: &Target) -> Vec<Self> {
+        let Some(own) = case.series.iter().find(|series| series.name == target.name) else { return Vec::new() };
+        let counts = [
+            ("system calls", own.calls_per_message, target.calls),
+            ("instructions", own.instructions_per_message, target.instructions),
+        ];
+        let asked = counts.into_iter().filter_map(|(figure, count, target)| {
+            let (load, of) = (case.title.clone(), own.name.clone());
+            let (value, target) = (Spread::of([count?]), target?);
+            Some(Self { load, of, figure: figure.into(), least: false, target, value })
+        });
+        asked.collect()
     }
 
     /// Silent connections, and those that have spoken.
@@ -79,6 +95,15 @@ mod tests {
         let all = Verdict::of_case(&case(0.97, 1.1));
         let told: Vec<_> = all.iter().map(|v| (v.figure.as_str(), v.of.as_str(), v.is_met())).collect();
         assert_eq!(told, [("throughput", "ours / epoll", false), ("time", "ours / epoll", true)]);
+    }
+
+    #[test]
+    fn counts_have_verdicts_where_they_were_taken() {
+        let mut case = case(0.9, 2.0);
+        case.targets[0] = case.targets[0].clone().calls(2.05).instructions(1700.0);
+        case.series[1].calls_per_message = Some(2.06);
+        let told: Vec<_> = Verdict::of_case(&case).into_iter().map(|v| (v.figure.clone(), v.is_met())).collect();
+        assert_eq!(told[2..], [("system calls".to_owned(), false)]);
     }
 
     #[test]

@@ -86,7 +86,7 @@ pub(crate) fn run_ws(args: &SeriesArgs) -> Fallible<bool> {
 
 /// What should be reached under this load.
 fn targets(shape: Shape) -> Vec<Target> {
-    let (epoll, due) = (Target::of("ours", "epoll"), Target::of("ours", "due"));
+    let (epoll, due) = (budget(shape, Target::of("ours", "epoll")), Target::of("ours", "due"));
     match shape {
         Shape { window: 1, connections: ..=100, .. } => {
             let (nano, pitaya) = (Target::of("ours", "nano").cpu(0.4), Target::of("ours", "pitaya").cpu(0.2));
@@ -98,5 +98,16 @@ fn targets(shape: Shape) -> Vec<Target> {
         Shape { coalescing: false, .. } => {
             vec![epoll.throughput(0.97).cpu(1.1), due.throughput(1.5).cpu(0.6)]
         }
+    }
+}
+
+/// What a message may take, whatever the machine.
+fn budget(shape: Shape, target: Target) -> Target {
+    match shape {
+        Shape { window: 1, body: ..=128, .. } => target.calls(2.05).instructions(1700.0),
+        Shape { window: 1, .. } => target.calls(2.05),
+        Shape { window: 32, body: ..=128, coalescing: true, .. } => target.calls(0.08).instructions(300.0),
+        Shape { window: 32, coalescing: true, .. } => target.calls(0.08),
+        _ => target,
     }
 }
