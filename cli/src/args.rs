@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 
-use crate::client;
+use crate::{api::Access, client, operate};
 
 /// Talks to servers built with due.
 #[derive(Debug, Parser)]
@@ -12,12 +12,16 @@ pub(crate) struct Args {
     /// Prints JSON, one value a line, for programs that read it.
     #[arg(long, global = true)]
     pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) access: Access,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    #[command(flatten)]
+    Operate(operate::Command),
     /// Connects as a client: calls routes, prints pushes, runs a script.
     Client(client::Args),
     /// Prints the completion of this command for a shell.

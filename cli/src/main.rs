@@ -1,16 +1,21 @@
 //! `due`: what an operator and a developer ask of a running system, from a terminal or a script.
 
+mod api;
 mod args;
 mod client;
 mod failure;
+mod operate;
 mod print;
+mod table;
 
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
+use api::Api;
 use args::{Args, Command};
 use failure::Outcome;
+use operate::Operator;
 use print::Printer;
 
 fn main() -> ExitCode {
@@ -31,6 +36,10 @@ fn run(args: Args) -> Outcome {
         Command::Completion { shell } => {
             clap_complete::generate(shell, &mut Args::command(), "due", &mut std::io::stdout());
             Ok(())
+        }
+        Command::Operate(command) => {
+            let operator = Operator { api: Api::new(&args.access)?, printer: &printer };
+            runtime()?.block_on(operator.run(command))
         }
     }
 }

@@ -1,11 +1,14 @@
 //! `due client` against a real server, as a process of its own.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may")]
 
+mod common;
+
 use std::{path::PathBuf, process::Stdio};
 
+use common::{Ran, due};
 use due::{app::Running, prelude::*};
 use serde_json::{Value, json};
-use tokio::{io::AsyncWriteExt, process::Command};
+use tokio::process::Command;
 
 const ECHO: Call<String, String> = Call::new(1, "echo");
 const FAIL: Call<(), ()> = Call::new(2, "fail");
@@ -28,28 +31,10 @@ async fn server() -> Running {
 
 const STOP: std::time::Duration = std::time::Duration::from_secs(5);
 
-struct Ran {
-    code: Option<i32>,
-    out: String,
-    err: String,
-}
-
-/// Runs `due` with this standard input.
-async fn due(args: &[&str], input: &str) -> Ran {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_due"));
-    command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-    let mut child = command.spawn().unwrap();
-    // One that has failed already does not read.
-    let _ = child.stdin.take().unwrap().write_all(input.as_bytes()).await;
-    let done = child.wait_with_output().await.unwrap();
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    Ran { code: done.status.code(), out: text(done.stdout), err: text(done.stderr) }
-}
-
 const NAMES: [&str; 8] = ["--route", "echo=1", "--route", "fail=2", "--route", "count=3", "--route", "number=101"];
 
 async fn client(url: &str, more: &[&str], input: &str) -> Ran {
-    due(&[&["client", url], &NAMES[..], more].concat(), input).await
+    due(&[&["client", url], &NAMES[..], more].concat(), input, &[]).await
 }
 
 #[tokio::test]
@@ -137,14 +122,14 @@ async fn the_end_of_the_connection_ends_the_command_with_its_reason() {
 
 #[tokio::test]
 async fn what_is_wrong_at_the_start_is_named() {
-    let nobody = due(&["client", "tcp://127.0.0.1:9"], "").await;
+    let nobody = due(&["client", "tcp://127.0.0.1:9"], "", &[]).await;
     assert!(nobody.code == Some(1) && nobody.err.contains("127.0.0.1:9"), "{}", nobody.err);
-    let scheme = due(&["client", "http://127.0.0.1:9"], "").await;
+    let scheme = due(&["client", "http://127.0.0.1:9"], "", &[]).await;
     assert!(scheme.code == Some(1) && scheme.err.contains("http"), "{}", scheme.err);
-    let payload = due(&["client", "tcp://127.0.0.1:9", "--payload", "x"], "").await;
+    let payload = due(&["client", "tcp://127.0.0.1:9", "--payload", "x"], "", &[]).await;
     assert!(payload.err.contains("--payload \"x\" is not JSON"), "{}", payload.err);
-    let file = due(&["client", "tcp://127.0.0.1:9", "--routes", "/nowhere/routes.json"], "").await;
+    let file = due(&["client", "tcp://127.0.0.1:9", "--routes", "/nowhere/routes.json"], "", &[]).await;
     assert!(file.err.contains("/nowhere/routes.json"), "{}", file.err);
-    assert_eq!(due(&["client"], "").await.code, Some(2), "the usage");
-    assert!(due(&["completion", "bash"], "").await.out.contains("_due"));
+    assert_eq!(due(&["client"], "", &[]).await.code, Some(2), "the usage");
+    assert!(due(&["completion", "bash"], "", &[]).await.out.contains("_due"));
 }

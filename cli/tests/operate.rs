@@ -1,0 +1,166 @@
+//! The commands for operators against a real master, gate and node.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may")]
+
+mod common;
+
+use std::{path::PathBuf, sync::Mutex};
+
+use common::{Ran, due};
+use due::{app::Running, prelude::*};
+use due_master::Master;
+use due_sdk::Client;
+use serde_json::{Value, json};
+use tokio::sync::oneshot;
+
+const LOGIN: Call<i64, ()> = Call::new(1, "login");
+const SAID: Push<String> = Push::new(101, "said");
+const STOP: std::time::Duration = std::time::Duration::from_secs(5);
+
+async fn login(me: Session, Msg(uid): Msg<i64>) -> Result<(), Fault> {
+    me.bind(uid).await?;
+    Ok(())
+}
+
+/// A process with all parts, and the token of its master's first admin.
+struct World {
+    running: Running,
+    master: String,
+    token: String,
+}
+
+impl World {
+    async fn new() -> Self {
+        let (tx, token) = oneshot::channel();
+        let tx = Mutex::new(Some(tx));
+        let announce = move |token: &str| drop(tx.lock().unwrap().take().map(|tx| tx.send(token.to_owned())));
+        let master = Master::new().listen("127.0.0.1:0").announce(announce);
+        let node = Node::new("game").id("game-1").routes(Routes::new().route(LOGIN, login));
+        let gate = Gate::new("gate").id("gate-1").listen("tcp://127.0.0.1:0");
+        let running = App::new(due::drivers()).with(gate).with(node).with(master).start().await.unwrap();
+        let master = running.url("master").unwrap().to_string();
+        Self { master, token: token.await.unwrap(), running }
+    }
+
+    async fn due(&self, args: &[&str]) -> Ran {
+        due(args, "", &[("DUE_MASTER", &self.master), ("DUE_TOKEN", &self.token)]).await
+    }
+
+    /// What a command prints as JSON; it must succeed.
+    async fn json(&self, args: &[&str]) -> Value {
+        let ran = self.due(&[args, &["--json"]].concat()).await;
+        assert_eq!((ran.code, &*ran.err), (Some(0), ""), "{args:?}: {}", ran.out);
+        serde_json::from_str(&ran.out).unwrap()
+    }
+
+    async fn user(&self, uid: i64) -> Client {
+        let client = Client::connect(&self.running.url("gate").unwrap().to_string()).await.unwrap();
+        client.call(LOGIN, &uid).await.unwrap();
+        client
+    }
+
+    async fn stop(self) {
+        self.running.stop(STOP).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn the_fleet_and_its_parts_are_shown() {
+    let world = World::new().await;
+    let _ann = world.user(7).await;
+    let ran = world.due(&["ps"]).await;
+    assert!(ran.out.starts_with("KIND") && ran.out.contains("gate-1") && ran.out.contains("game-1"), "{}", ran.out);
+    assert!(ran.out.contains("1 connections, 1 users"), "{}", ran.out);
+    let nodes = world.json(&["node", "list", "--kind", "gate"]).await;
+    assert_eq!(nodes["items"].as_array().unwrap().len(), 1);
+    assert_eq!(world.json(&["node", "show", "game-1"]).await["listed"]["name"], "game");
+    for what in ["links", "routes", "metrics"] {
+        world.json(&["node", what, "game-1"]).await;
+    }
+    let connections = world.json(&["node", "connections", "gate-1"]).await;
+    assert_eq!(connections["items"][0]["uid"], 7);
+    let routes = world.due(&["route", "list"]).await;
+    assert!(routes.out.contains("login"), "{}", routes.out);
+    world.json(&["route", "services"]).await;
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_user_is_found_pushed_to_and_kicked_and_the_audit_log_has_it() {
+    let world = World::new().await;
+    let ann = world.user(7).await;
+    let mut said = ann.pushes(SAID);
+    let user = world.json(&["user", "show", "7"]).await;
+    assert_eq!((&user["gate"], &user["uid"]), (&json!("gate-1"), &json!(7)));
+    assert_eq!(world.json(&["user", "list"]).await["items"][0]["uid"], 7);
+    let pushed = world.json(&["push", "7", "101", "\"hello\"", "--reason", "a greeting"]).await;
+    assert_eq!(pushed["queued"], 1);
+    assert_eq!(said.next().await.unwrap().unwrap(), "hello");
+    let epoch = user["epoch"].as_u64().unwrap();
+    let wrong = world.due(&["kick", "7", "--epoch", &(epoch + 1).to_string(), "--reason", "x"]).await;
+    assert!(wrong.code == Some(1) && wrong.err.contains("epoch_changed"), "{}", wrong.err);
+    let dry = world.json(&["kick", "7", "--reason", "only looking", "--dry-run"]).await;
+    assert_eq!(dry["dry_run"], true);
+    world.json(&["user", "show", "7"]).await;
+    let epoch = epoch.to_string();
+    let kick = ["kick", "7", "--code", "1001", "--message", "bye", "--epoch", &epoch, "--reason", "cheating"];
+    world.json(&kick).await;
+    assert!(matches!(ann.closed().await, due_sdk::Closed::Kicked { code: 1001, .. }));
+    let gone = world.due(&["user", "show", "7"]).await;
+    assert!(gone.code == Some(1) && gone.err.starts_with("due: offline: "), "{}", gone.err);
+    let audit = world.json(&["audit", "--verb", "user.kick"]).await;
+    let done: Vec<&Value> = audit["items"].as_array().unwrap().iter().map(|r| &r["outcome"]).collect();
+    assert!(done.contains(&&json!("done")) && done.contains(&&json!("epoch_changed")), "{done:?}");
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_node_is_set_drained_and_taken_back() {
+    let world = World::new().await;
+    let set = ["node", "set", "game-1", "--weight", "3", "--label", "zone=a", "--reason", "more work"];
+    let about = world.json(&set).await;
+    assert_eq!((&about["weight"], &about["labels"]["zone"]), (&json!(3), &json!("a")));
+    let only = world.due(&["drain", "start", "game-1", "--reason", "a new version"]).await;
+    assert!(only.code == Some(1) && only.err.contains("last_of_kind"), "{}", only.err);
+    world.json(&["drain", "start", "game-1", "--force", "--reason", "a new version"]).await;
+    world.json(&["drain", "show", "game-1"]).await;
+    assert_eq!(world.json(&["drain", "cancel", "game-1", "--reason", "not today"]).await["state"], "work");
+    let over = world.due(&["drain", "show", "game-1"]).await;
+    assert!(over.err.contains("not_draining"), "{}", over.err);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn tokens_are_made_used_from_a_file_and_revoked() {
+    let world = World::new().await;
+    let made = world.json(&["token", "create", "bob", "--role", "viewer", "--ttl", "60", "--reason", "to look"]).await;
+    let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("bob.token");
+    std::fs::write(&file, made["token"].as_str().unwrap()).unwrap();
+    let bob = ["--token-file", file.to_str().unwrap(), "--master", &world.master];
+    let me = due(&[&["token", "me", "--json"], &bob[..]].concat(), "", &[]).await;
+    assert_eq!(serde_json::from_str::<Value>(&me.out).unwrap()["roles"], json!(["viewer"]), "{}", me.err);
+    let kick = due(&[&["kick", "7", "--reason", "x"], &bob[..]].concat(), "", &[]).await;
+    assert!(
+        kick.code == Some(1) && kick.err.contains("permission_denied") && kick.err.contains("need"),
+        "{}",
+        kick.err
+    );
+    world.json(&["token", "list"]).await;
+    let revoked = world.due(&["token", "revoke", made["id"].as_str().unwrap(), "--reason", "left"]).await;
+    assert_eq!((revoked.code, &*revoked.out), (Some(0), "done\n"), "{}", revoked.err);
+    let me = due(&[&["token", "me"], &bob[..]].concat(), "", &[]).await;
+    assert!(me.err.contains("unauthenticated"), "{}", me.err);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_the_way_to_a_master_is_named() {
+    let none = due(&["ps"], "", &[]).await;
+    assert!(none.code == Some(1) && none.err.contains("DUE_TOKEN"), "{}", none.err);
+    let nobody = due(&["ps", "--master", "http://127.0.0.1:9"], "", &[("DUE_TOKEN", "x")]).await;
+    assert!(nobody.err.contains("127.0.0.1:9") && nobody.err.contains("nobody listens"), "{}", nobody.err);
+    let url = due(&["ps", "--master", "nonsense"], "", &[("DUE_TOKEN", "x")]).await;
+    assert!(url.err.contains("http://HOST:PORT"), "{}", url.err);
+    let file = due(&["ps", "--token-file", "/nowhere/token"], "", &[]).await;
+    assert!(file.err.contains("/nowhere/token"), "{}", file.err);
+    assert_eq!(due(&["kick", "7"], "", &[("DUE_TOKEN", "x")]).await.code, Some(2), "a reason is asked for");
+}
