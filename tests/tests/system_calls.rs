@@ -38,32 +38,61 @@ static ECHO: LazyLock<PathBuf> = LazyLock::new(|| {
 /// A round: every connection sends so many frames in one write and wants them back.
 struct Clients {
     streams: Vec<TcpStream>,
-    frames: Vec<u8>,
+    requests: Vec<u8>,
+    replies: Vec<u8>,
 }
 
 impl Clients {
-    fn connect(address: &str, connections: usize, window: usize) -> Self {
-        let mut frames = Vec::new();
+    fn connect(network: &str, address: &str, connections: usize, window: usize) -> Self {
+        let (mut requests, mut replies) = (Vec::new(), Vec::new());
         for seq in 1..=window as i32 {
+            let mut frame = Vec::new();
             Dialect::default()
-                .put_data(Head { route: 1, seq }, &[seq as u8; BODY], Framing::Stream, &mut frames)
+                .put_data(Head { route: 1, seq }, &[seq as u8; BODY], Framing::Stream, &mut frame)
                 .unwrap();
+            if network == "ws" {
+                // A whole binary message of up to 64 KiB; a mask of zeros leaves the bytes as they are.
+                let len = u16::try_from(frame.len()).unwrap().to_be_bytes();
+                requests.extend([0x82, 0xfe, len[0], len[1], 0, 0, 0, 0]);
+                replies.extend([0x82, 126, len[0], len[1]]);
+            }
+            requests.extend_from_slice(&frame);
+            replies.extend_from_slice(&frame);
         }
-        let streams = (0..connections).map(|_| TcpStream::connect(address).unwrap()).collect();
-        Self { streams, frames }
+        let dial = if network == "ws" { upgraded } else { plain };
+        Self { streams: (0..connections).map(|_| dial(address)).collect(), requests, replies }
     }
 
     fn send(&mut self) {
-        self.streams.iter_mut().for_each(|stream| stream.write_all(&self.frames).unwrap());
+        self.streams.iter_mut().for_each(|stream| stream.write_all(&self.requests).unwrap());
     }
 
     fn receive(&mut self) {
-        let mut replies = vec![0; self.frames.len()];
+        let mut replies = vec![0; self.replies.len()];
         for stream in &mut self.streams {
             stream.read_exact(&mut replies).unwrap();
-            assert_eq!(replies, self.frames);
+            assert_eq!(replies, self.replies);
         }
     }
+}
+
+fn plain(address: &str) -> TcpStream {
+    TcpStream::connect(address).unwrap()
+}
+
+/// A connection that has become a WebSocket.
+fn upgraded(address: &str) -> TcpStream {
+    let mut stream = plain(address);
+    let request = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+        Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    stream.write_all(request).unwrap();
+    let (mut head, mut byte) = (Vec::new(), [0]);
+    while !head.ends_with(b"\r\n\r\n") {
+        stream.read_exact(&mut byte).unwrap();
+        head.push(byte[0]);
+    }
+    assert!(head.starts_with(b"HTTP/1.1 101 "), "{}", String::from_utf8_lossy(&head));
+    stream
 }
 
 /// How much load, and how many rounds of it.
@@ -80,9 +109,9 @@ impl Load {
     }
 
     /// Calls of each of `programs` in all rounds. The first is the one that clients talk to.
-    fn run(self, programs: &[Counted], address: &str) -> Vec<Calls> {
+    fn run(self, programs: &[Counted], (network, address): (&str, &str)) -> Vec<Calls> {
         let gate = programs.first().unwrap();
-        let mut clients = Clients::connect(address, self.connections, self.window);
+        let mut clients = Clients::connect(network, address, self.connections, self.window);
         let mut round = || {
             gate.held(|| clients.send());
             clients.receive();
@@ -112,8 +141,8 @@ fn check_gate(network: &str, connections: usize, window: usize, most: f64) {
     let args = words(&format!("--{network} {address} --heartbeat off --shards 1"));
     let Some(echo) = Counted::start(&ECHO, &args) else { return };
     let load = Load { connections, window, rounds: 10_000 / connections };
-    let calls = load.run(&[echo], &address);
-    check("gate", load, calls[0], most);
+    let calls = load.run(&[echo], (network, &address));
+    check(network, load, calls[0], most);
 }
 
 /// A gate and a node of one process, on a shard each.
@@ -122,7 +151,7 @@ fn check_memory(connections: usize, window: usize, most: f64) {
     let args = words(&format!("--tcp {address} --heartbeat off --via node --shards 2"));
     let Some(echo) = Counted::start(&ECHO, &args) else { return };
     let load = Load { connections, window, rounds: 10_000 / connections };
-    let calls = load.run(&[echo], &address);
+    let calls = load.run(&[echo], ("tcp", &address));
     check("gate and node over memory", load, calls[0], most);
 }
 
@@ -136,7 +165,7 @@ fn check_link(connections: usize, window: usize, most: [f64; 2]) {
     let gate = Counted::start(&ECHO, &gate).unwrap();
     until_answered(&address);
     let load = Load { connections, window, rounds: 10_000 / connections };
-    let calls = load.run(&[gate, node], &address);
+    let calls = load.run(&[gate, node], ("tcp", &address));
     check("gate of a link", load, calls[0], most[0]);
     check("node of a link", load, calls[1], most[1]);
 }
@@ -145,11 +174,11 @@ fn check_link(connections: usize, window: usize, most: [f64; 2]) {
 fn until_answered(address: &str) {
     let begin = Instant::now();
     loop {
-        let mut one = Clients::connect(address, 1, 1);
+        let mut one = Clients::connect("tcp", address, 1, 1);
         one.send();
-        let mut reply = vec![0; one.frames.len()];
+        let mut reply = vec![0; one.replies.len()];
         let n = one.streams[0].read(&mut reply).unwrap();
-        if reply[..n] == one.frames {
+        if reply[..n] == one.replies {
             return;
         }
         assert!(begin.elapsed() < LIMIT, "no answer from the node: {:?}", &reply[..n]);
@@ -160,6 +189,7 @@ fn until_answered(address: &str) {
 #[test]
 fn a_ping_pong_takes_one_read_and_one_write_with_fifty_connections() {
     check_gate("tcp", 50, 1, 2.05);
+    check_gate("ws", 50, 1, 2.05);
 }
 
 #[test]
@@ -170,6 +200,7 @@ fn a_ping_pong_takes_one_read_and_one_write_with_a_thousand_connections() {
 #[test]
 fn frames_that_arrive_together_are_read_and_answered_together() {
     check_gate("tcp", 50, 32, 0.08);
+    check_gate("ws", 50, 32, 0.08);
 }
 
 #[test]
