@@ -22,6 +22,7 @@ use tokio::sync::oneshot;
 use crate::{
     admin::Side,
     fault::Fault,
+    gate::{fan::Fan, orders::ReplyTo},
     handler::{Answer, Job},
     link::{Audience, Counts, FLAG_THEN_CLOSE, GateOrder, class_bits},
     node::{call::Callee, part::NodeShared},
@@ -153,7 +154,22 @@ impl Cluster {
             }
         };
         let flags = flags | class_bits(def.flags.class);
-        let make = |to| GateOrder::Push { to, route: def.id.0, flags, body: body.clone() };
+        if let To::Channel(channel) = to
+            && let Some((inbox, gate)) = self.only_gate()
+        {
+            crate::session::check_channel(channel)?;
+            let channel = channel.to_owned();
+            let (reply, counts) = oneshot::channel();
+            let route = def.id.0;
+            let took = inbox.fan(Fan { gate, channel, route, flags, body, reply: ReplyTo::Counts(reply) });
+            return Ok(counted_here(took, counts).await);
+        }
+        // Boxed, so that a push to a channel is a small future.
+        Box::pin(self.push_to_gates(to, (def.id.0, flags), &body)).await
+    }
+
+    async fn push_to_gates(&self, to: To<'_>, (route, flags): (i32, u8), body: &[u8]) -> Result<Sent> {
+        let make = |to| GateOrder::Push { to, route, flags, body: body.to_vec() };
         let mut sent = Sent::default();
         let mut orders: Vec<(Owner, GateOrder)> = Vec::new();
         match to {
@@ -185,6 +201,16 @@ impl Cluster {
             sent.unknown += counts.unknown as usize;
         }
         Ok(sent)
+    }
+
+    /// The one gate of the cluster, if it is of this process.
+    fn only_gate(&self) -> Option<(Arc<Inbox>, u8)> {
+        let reaches = self.reaches();
+        let mut all = reaches.values();
+        match (all.next()?.first(), all.next(), self.0.callees.is_empty()) {
+            (Some(Reach::Here { inbox, gate }), None, false) => Some((inbox.clone(), *gate)),
+            _ => None,
+        }
     }
 
     async fn counted(&self, gate: Owner, order: GateOrder) -> Counts {
@@ -468,6 +494,16 @@ impl Cluster {
             Err(_) => Err(Kind::Timeout.into()),
         }
     }
+}
+
+/// What became of a push to a channel of this process's gate.
+async fn counted_here(took: bool, counts: oneshot::Receiver<Counts>) -> Sent {
+    if took && let Ok(Ok(counts)) = tokio::time::timeout(ORDER_LIMIT, counts).await {
+        let [queued, full, offline, unknown] =
+            [counts.queued, counts.full, counts.offline, counts.unknown].map(|n| n as usize);
+        return Sent { queued, full, offline, unknown };
+    }
+    Sent { unknown: 1, ..Sent::default() }
 }
 
 /// Connections of the cluster.

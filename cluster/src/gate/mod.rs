@@ -7,6 +7,7 @@ pub(crate) mod budget;
 mod channels;
 mod claims;
 pub(crate) mod client;
+pub(crate) mod fan;
 pub(crate) mod heal;
 mod inbound;
 mod kick;

@@ -24,6 +24,8 @@ pub(crate) enum ReplyTo {
     },
     /// To a task of this process.
     Here(oneshot::Sender<Result<Vec<u8>>>),
+    /// The same, for the counts of a push.
+    Counts(oneshot::Sender<Counts>),
 }
 
 /// Adds up the counts of a gate's shards; the last one answers.
@@ -40,9 +42,9 @@ impl Tally {
         if state.1 == 0
             && let Some(to) = state.2.take()
         {
-            let body = state.0.encode();
+            let counts = state.0;
             drop(state);
-            self.home.run(move |shard| shard.answer(to, Ok(body)));
+            self.home.run(move |shard| shard.answer_counts(to, counts));
         }
     }
 }
@@ -53,6 +55,16 @@ impl Shard {
             ReplyTo::Nobody => {}
             ReplyTo::Link { link, corr } => self.link_answer(link, corr, result),
             ReplyTo::Here(waiting) => drop(waiting.send(result)),
+            // Who waits learns of an error by the end of its channel.
+            ReplyTo::Counts(waiting) => drop(result.and_then(|body| Counts::decode(&body)).map(|c| waiting.send(c))),
+        }
+    }
+
+    pub(crate) fn answer_counts(&mut self, to: ReplyTo, counts: Counts) {
+        match to {
+            ReplyTo::Nobody => {}
+            ReplyTo::Counts(waiting) => drop(waiting.send(counts)),
+            to => self.answer(to, Ok(counts.encode())),
         }
     }
 
@@ -206,7 +218,7 @@ impl Shard {
         {
             let mut counts = self.push_here(g, targets, PushOf { route: push.0, flags: push.1, body: &push.2 });
             counts.add(own);
-            return self.answer(reply, Ok(counts.encode()));
+            return self.answer_counts(reply, counts);
         }
         let state = Mutex::new((own, parts.len() + 1, Some(reply)));
         let tally = Arc::new(Tally { state, home: self.inbox.clone() });
@@ -274,7 +286,7 @@ fn by_shard(mut lanes: Vec<(u16, u64)>) -> Vec<(u16, Targets)> {
         .collect()
 }
 
-fn count(counts: &mut Counts, pushed: Pushed) {
+pub(super) fn count(counts: &mut Counts, pushed: Pushed) {
     match pushed {
         Pushed::Queued => counts.queued += 1,
         Pushed::Full => counts.full += 1,

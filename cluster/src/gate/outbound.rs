@@ -9,11 +9,12 @@ use due_protocol::due::{Dialect, Failure, Head as Numbers, Kick};
 
 use super::{
     client::{Client, Stage},
+    fan::Fan,
     orders::ReplyTo,
     settings::Untold,
 };
 use crate::{
-    link::{Claim, Credit, FLAG_THEN_CLOSE, GateOrder, LANE_BYTES, LANE_FRAMES, class_of, decode_fault},
+    link::{Audience, Claim, Credit, FLAG_THEN_CLOSE, GateOrder, LANE_BYTES, LANE_FRAMES, class_of, decode_fault},
     shard::driver::{Shard, TimerEvent, free_of_budget},
     stat::GateCounters,
 };
@@ -99,7 +100,13 @@ impl Shard {
                     _ => ReplyTo::Nobody,
                 };
                 match GateOrder::decode(head.route, body) {
-                    Ok(order) => self.gate_order(g, head.lane, order, to),
+                    Ok(GateOrder::Push { to: Audience::Channel(channel), route, flags, body }) if link.is_some() => {
+                        self.add_fan(Fan { gate: g, channel, route, flags, body, reply: to });
+                    }
+                    Ok(order) => {
+                        self.run_fans();
+                        self.gate_order(g, head.lane, order, to);
+                    }
                     Err(e) => self.answer(to, Err(e)),
                 }
             }

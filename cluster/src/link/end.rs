@@ -274,6 +274,9 @@ impl Shard {
         self.counters.link_in += batch.len() as u64;
         for i in 0..batch.len() {
             let Some((head, body)) = batch.get(i) else { continue };
+            if head.kind != FrameKind::Order {
+                self.run_fans();
+            }
             if head.kind == FrameKind::Answer {
                 self.link_answered(link, head, body);
                 continue;
@@ -298,6 +301,7 @@ impl Shard {
                 Side::Asker { part: Asked::Gate(g), .. } => self.frame_to_gate(*g, None, Some(link), head, body),
             }
         }
+        self.run_fans();
     }
 
     /// A gate's node whose link lost its connection, or has it again.

@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     admin::Side,
-    gate::shard::GateShard,
+    gate::{fan::Fan, shard::GateShard},
     link::end::LinkEnd,
     node::{shard::NodeShard, wake::ASLEEP},
     stat::ShardCounters,
@@ -63,6 +63,8 @@ pub(crate) struct Shard {
     pub(crate) timers: Timers<TimerEvent>,
     pub(crate) dirty: Vec<(u8, u32)>,
     pub(crate) dirty_links: Vec<u32>,
+    /// Pushes to channels that are delivered together; empty between commands and frames of other kinds.
+    pub(crate) fans: Vec<Fan>,
     /// Sessions with queued messages and no running handler, whose turn was over: node and slot.
     pub(crate) runnable: Vec<(u8, u32)>,
     /// Sessions with gathered credit of notifies; a timer runs as long as there are any.
@@ -121,6 +123,7 @@ impl Shard {
             timers,
             dirty: Vec::new(),
             dirty_links: Vec::new(),
+            fans: Vec::new(),
             runnable: Vec::new(),
             credits: Vec::new(),
             counters: ShardCounters::default(),
@@ -204,7 +207,11 @@ impl Shard {
         let mut commands = std::mem::take(&mut self.commands);
         self.inbox.take(&mut commands);
         for command in commands.list.drain(..) {
+            if !matches!(command, Command::Fan(_)) {
+                self.run_fans();
+            }
             match command {
+                Command::Fan(fan) => self.add_fan(fan),
                 Command::Push { session, head, body } => {
                     let body = commands.bytes.get(body).unwrap_or_default();
                     self.session_push(session, head, body);
@@ -212,6 +219,7 @@ impl Shard {
                 Command::Run(work) => work(self),
             }
         }
+        self.run_fans();
         commands.bytes.clear();
         commands.bytes.shrink_to(256 * 1024);
         self.commands = commands;

@@ -11,6 +11,7 @@ use std::{
 use due_core::{Error, Kind, Result, transport::Head};
 
 use super::{driver::Shard, ready::Mark};
+use crate::gate::fan::Fan;
 
 /// A session of a node shard: part, slot and generation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -24,6 +25,8 @@ pub(crate) struct SessionKey {
 pub(crate) enum Command {
     /// A frame for the session's gate; the body stands in [`Commands::bytes`].
     Push { session: SessionKey, head: Head, body: Range<usize> },
+    /// A push to a channel of a gate.
+    Fan(Fan),
     /// Anything off the hot path.
     Run(Box<dyn FnOnce(&mut Shard) + Send>),
 }
@@ -81,13 +84,21 @@ impl Inbox {
 
     /// Queues work; `false` when the shard has ended (the work is dropped).
     pub(crate) fn run(&self, work: impl FnOnce(&mut Shard) + Send + 'static) -> bool {
-        let work: Box<dyn FnOnce(&mut Shard) + Send> = Box::new(work);
+        self.add(Command::Run(Box::new(work)))
+    }
+
+    /// Queues a push to a channel; `false` when the shard has ended.
+    pub(crate) fn fan(&self, fan: Fan) -> bool {
+        self.add(Command::Fan(fan))
+    }
+
+    fn add(&self, command: Command) -> bool {
         {
             let mut commands = self.commands.lock().unwrap_or_else(PoisonError::into_inner);
             if self.closed.load(Ordering::Acquire) {
                 return false;
             }
-            commands.list.push(Command::Run(work));
+            commands.list.push(command);
         }
         self.note();
         true

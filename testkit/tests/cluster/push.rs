@@ -2,8 +2,12 @@
 
 use std::time::Duration;
 
-use due_cluster::{Sent, To};
-use due_core::Uid;
+use due_cluster::{
+    App, Fault, Gate, Node, Sent, Session, To,
+    handler::{Msg, Routes},
+};
+use due_codec::Json;
+use due_core::{Call, Drivers, Push, Uid};
 use due_testkit::cluster::{Client, TestCluster};
 
 use crate::play::{ADD, COUNT, FLOOD, JOIN, LOGIN, NEWS, PAGE, Play, SCORE};
@@ -116,4 +120,45 @@ async fn of_a_latest_route_the_newest_push_waits_for_room_in_the_link() {
     cluster.settle().await;
     assert_eq!(ann.arrived(SCORE), Ok(vec![99]));
     assert_eq!(ann.call(ADD, &1).await, Ok(2));
+}
+
+const ENTER: Call<String, (), Json> = Call::new(1, "enter");
+const SAID: Push<String, Json> = Push::new(2, "said");
+
+/// Clients in the channels a, b, both, and a third one; the last pushes are large, so that outboxes get full.
+#[tokio::test(start_paused = true)]
+async fn pushes_to_channels_that_leave_together_reach_every_member_once_and_in_order() {
+    let enter = |me: Session, Msg(channel): Msg<String>| me.subscribe(&channel).map_err(Fault::from);
+    let app = move || {
+        let gate = Gate::new("gate").listen("memory://?outbox=20KiB");
+        App::new(Drivers::memory()).with(gate).with(Node::new("game").routes(Routes::new().route(ENTER, enter)))
+    };
+    let cluster = TestCluster::new(app).gates(2).nodes(1).start().await;
+    let mut clients = Vec::new();
+    for channels in ["a", "b", "ab", "c", "abc", ""].repeat(2) {
+        let client = cluster.client().await;
+        for channel in channels.chars() {
+            client.call(ENTER, &channel.to_string()).await.unwrap();
+        }
+        clients.push((channels, client));
+    }
+    let way = cluster.cluster("game-1");
+    let said = |i: usize| format!("{i} {}", "x".repeat(if i < 40 { 10 } else { 300 }));
+    let channel_of = |i: usize| ["a", "b", "a", "c"][i % 4];
+    let pushes = (0..60).map(|i| {
+        let way = way.clone();
+        async move { way.push(To::Channel(channel_of(i)), SAID, &said(i)).await.unwrap() }
+    });
+    let sent = futures_util::future::join_all(pushes).await;
+    for (i, sent) in sent.iter().enumerate() {
+        let members = clients.iter().filter(|(channels, _)| channels.contains(channel_of(i))).count();
+        assert_eq!(*sent, Sent { queued: members, ..Sent::default() }, "{i}");
+    }
+    cluster.settle().await;
+    for (channels, client) in &clients {
+        let want: Vec<String> = (0..60).filter(|i| channels.contains(channel_of(*i))).map(said).collect();
+        assert_eq!(client.arrived(SAID), Ok(want), "{channels}");
+    }
+    let nobody = way.push(To::Channel("nobody"), SAID, &said(0)).await.unwrap();
+    assert_eq!(nobody, Sent::default());
 }
