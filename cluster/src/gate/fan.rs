@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use bytes::Bytes;
 use due_core::net::Framing;
 use due_protocol::due::Head as Numbers;
 
@@ -17,6 +18,8 @@ use crate::{
 
 /// Bytes of pushes that are put together for the members of a channel; more go one by one.
 const WIRE: usize = 256 * 1024;
+/// From this size on members share the bytes: a copy for each of many would be cold when it is written.
+const REFER_FROM: usize = 1024;
 
 /// A push to a channel of a gate.
 pub(crate) struct Fan {
@@ -43,20 +46,20 @@ struct Group<'a> {
 
 /// What the pushes of a group are on the wire, for each listener that has members; `None`: they cannot go together.
 #[derive(Default)]
-struct Wires(Vec<(u8, Option<Vec<u8>>)>);
+struct Wires(Vec<(u8, Option<Bytes>)>);
 
 impl Wires {
-    fn of<'a>(&mut self, number: u8, listener: &ListenerEnd, all: impl Iterator<Item = &'a Fan>) -> Option<&[u8]> {
+    fn of<'a>(&mut self, number: u8, listener: &ListenerEnd, all: impl Iterator<Item = &'a Fan>) -> Option<&Bytes> {
         let known = self.0.iter().position(|(n, _)| *n == number);
         let at = known.unwrap_or_else(|| {
             self.0.push((number, encode(listener, all)));
             self.0.len() - 1
         });
-        self.0.get(at).and_then(|(_, wire)| wire.as_deref())
+        self.0.get(at).and_then(|(_, wire)| wire.as_ref())
     }
 }
 
-fn encode<'a>(listener: &ListenerEnd, all: impl Iterator<Item = &'a Fan>) -> Option<Vec<u8>> {
+fn encode<'a>(listener: &ListenerEnd, all: impl Iterator<Item = &'a Fan>) -> Option<Bytes> {
     let mut wire = Vec::new();
     for fan in all {
         let numbers = Numbers { route: fan.route, seq: 0 };
@@ -65,7 +68,7 @@ fn encode<'a>(listener: &ListenerEnd, all: impl Iterator<Item = &'a Fan>) -> Opt
             return None;
         }
     }
-    Some(wire)
+    Some(wire.into())
 }
 
 impl Shard {
@@ -166,8 +169,12 @@ impl Shard {
         if client.waiting() + wire.len() >= listener.settings.outbox {
             return false;
         }
-        client.out.prime(&mut self.pool);
-        client.out.append(wire);
+        if wire.len() < REFER_FROM {
+            client.out.prime(&mut self.pool);
+            client.out.append(wire);
+        } else {
+            client.out.refer(wire);
+        }
         gate.counters.pushes += group.places.len() as u64;
         if !std::mem::replace(&mut client.dirty, true) {
             self.dirty.push((group.gate, slot));

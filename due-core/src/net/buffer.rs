@@ -161,6 +161,12 @@ impl Segments {
         if bytes.len() < Self::SHARE_FROM {
             return self.append(bytes);
         }
+        self.refer(bytes);
+    }
+
+    /// Appends a shared body by reference, however short it is: for what many connections get and is hardly ever read
+    /// from memory again.
+    pub fn refer(&mut self, bytes: &Bytes) {
         self.rest_len += bytes.len();
         self.rest.push_back(Segment::Shared(bytes.clone()));
     }
@@ -173,9 +179,13 @@ impl Segments {
         }
     }
 
-    /// Is all of it one piece?
+    /// Is all of it one piece, that of [`Segments::first`]?
     pub fn is_single(&self) -> bool {
-        self.rest.is_empty()
+        match self.rest.len() {
+            0 => true,
+            1 => self.written == self.front.len(),
+            _ => false,
+        }
     }
 
     /// Fills `slices` from the front and says how many were used.
@@ -296,6 +306,22 @@ mod tests {
             assert_eq!(slices[..used].iter().map(|s| s.len()).sum::<usize>(), want.len());
             assert_eq!(drained(&mut out, step), want);
         }
+    }
+
+    #[test]
+    fn what_is_referred_to_is_one_piece_and_is_not_copied() {
+        let mut out = Segments::default();
+        let short = Bytes::from_static(b"short");
+        out.refer(&short);
+        assert!(out.is_single() && out.first().as_ptr() == short.as_ptr());
+        out.refer(&short);
+        assert!(!out.is_single());
+        out.advance(7);
+        assert!(out.is_single() && out.first() == b"ort");
+        out.append(b"more");
+        assert!(!out.is_single());
+        assert_eq!(drained(&mut out, 2), b"ortmore");
+        assert!(out.is_single() && out.first().is_empty());
     }
 
     #[test]
