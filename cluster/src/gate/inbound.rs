@@ -74,11 +74,12 @@ impl Shard {
             Poll::Ready(Ok(Inbound::Data { more })) => {
                 gate.seen(slot, now);
                 self.feed_client(g, slot, scratch);
-                if more && let Some(client) = self.client(g, slot) {
+                let Some(client) = self.client(g, slot) else { return false };
+                if more {
                     // A full read: others first.
                     client.mark.wake();
                 }
-                !more
+                !more && !client.conn.rests()
             }
             Poll::Ready(Ok(Inbound::Head)) => {
                 gate.seen(slot, now);
@@ -200,6 +201,9 @@ impl Shard {
                 Flow::Continue => {}
                 Flow::Pause => frames.pause(),
                 Flow::Stop => return Ok(&[]),
+            }
+            if rest.is_empty() {
+                break;
             }
             let Ok(Step::Frame(_, len)) = dialect.next(&mut peer, rest) else { break };
             let Some((one, later)) = rest.split_at_checked(len).filter(|_| again && !frames.is_paused()) else { break };

@@ -43,6 +43,9 @@ enum End {
     Began(Started),
 }
 
+/// A frame of a run: its seq, its body and its length.
+type First<'a> = (i32, &'a [u8], usize);
+
 /// A run of messages of one route, from one client to one session's handler.
 struct Run<'a> {
     dialect: &'a Dialect,
@@ -69,7 +72,7 @@ impl Run<'_> {
         &mut self,
         node: &mut NodeShard,
         ready: &Arc<Ready>,
-        bytes: &[u8],
+        read: (First<'_>, &[u8]),
         to: (&mut Segments, &mut Pool),
     ) -> End {
         let task = node.next_task(ready);
@@ -78,7 +81,7 @@ impl Run<'_> {
         out.append_with(|out| {
             self.start = out.len();
             let Some(mut caller) = node.caller(task, &self.work) else { return End::Other };
-            let end = catch_unwind(AssertUnwindSafe(|| self.answer(&mut caller, bytes, out)));
+            let end = catch_unwind(AssertUnwindSafe(|| self.answer(&mut caller, read, out)));
             let end = end.unwrap_or_else(|panic| End::Began(Err(panic)));
             if matches!(end, End::Began(_)) {
                 let from = self.start + self.head_len();
@@ -94,13 +97,13 @@ impl Run<'_> {
         self.dialect.data_len(0, Framing::Stream)
     }
 
-    /// Answers messages from the front of `bytes` until something else is needed.
-    fn answer<'b>(&mut self, caller: &mut Caller<'b>, bytes: &'b [u8], out: &mut Vec<u8>) -> End {
+    /// Answers messages from the front of what was read until something else is needed.
+    fn answer<'b>(&mut self, caller: &mut Caller<'b>, read: (First<'b>, &'b [u8]), out: &mut Vec<u8>) -> End {
         let head_len = self.head_len();
         let full = out.len() + self.room;
-        while let Some(rest) = bytes.get(self.used..)
-            && let Ok(Step::Frame(Frame::Data { route, seq, body }, len)) = self.dialect.next(&mut self.peer, rest)
-            && route == self.work.head.route
+        let (first, bytes) = read;
+        let (mut first, route) = (Some(first), self.work.head.route);
+        while let Some((seq, body, len)) = first.take().or_else(|| self.next(bytes))
             && self.is_new(seq)
         {
             self.start = out.len();
@@ -111,8 +114,10 @@ impl Run<'_> {
             let running = self.pulse.enter(route);
             let began = caller.call(self.work.id, seq, body, out);
             drop(running);
-            if !matches!(began, Start::Done(Answer::Reply)) || self.inbox.is_filled() {
-                return End::Began(Ok(began));
+            match began {
+                // A reply has nothing to drop, and to look whether it has costs.
+                Start::Done(Answer::Reply) if !self.inbox.is_filled() => std::mem::forget(began),
+                began => return End::Began(Ok(began)),
             }
             if !put_head_at(self.dialect, &self.work.head, (self.start, self.start + head_len), out) {
                 out.truncate(self.start);
@@ -124,6 +129,16 @@ impl Run<'_> {
             }
         }
         End::Other
+    }
+
+    /// The next frame, if it is one of the run.
+    fn next<'b>(&mut self, bytes: &'b [u8]) -> Option<First<'b>> {
+        match self.dialect.next(&mut self.peer, bytes.get(self.used..)?) {
+            Ok(Step::Frame(Frame::Data { route, seq, body }, len)) if route == self.work.head.route => {
+                Some((seq, body, len))
+            }
+            _ => None,
+        }
     }
 
     /// May a request have this number? A hello client's notifies, and a number that waits, go the long way.
@@ -182,7 +197,7 @@ impl Shard {
             return Err(Closed::Never);
         }
         let (dialect, mut peer) = (&listener.dialect, kind);
-        let Ok(Step::Frame(Frame::Data { route, .. }, _)) = dialect.next(&mut peer, bytes) else {
+        let Ok(Step::Frame(Frame::Data { route, seq, body }, len)) = dialect.next(&mut peer, bytes) else {
             return Err(Closed::NotThis);
         };
         let Ok(Some(way)) = settled_way(members, own.part.dispatch, client, route) else { return Err(Closed::NotThis) };
@@ -214,7 +229,7 @@ impl Shard {
             answered: 0,
             start: 0,
         };
-        let end = run.through(node, ready, bytes, (out, pool));
+        let end = run.through(node, ready, ((seq, body, len), bytes), (out, pool));
         let (answered, began) = (run.answered, !matches!(end, End::Other | End::Full));
         counters.messages += answered + u64::from(began);
         counters.replies += answered;

@@ -143,6 +143,11 @@ pub trait Conn: Send {
     /// [`Conn::finish`] and closes it.
     fn poll_read(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch, out: &mut Segments) -> Poll<Result<Inbound>>;
 
+    /// Does a read that left nothing (`more: false`) always register the waker? Then nobody reads again in vain.
+    fn rests(&self) -> bool {
+        false
+    }
+
     /// Answers the request head after [`Inbound::Head`].
     fn admit(&mut self, verdict: Verdict, out: &mut Segments) {
         let _ = (verdict, out);

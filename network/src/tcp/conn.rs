@@ -90,6 +90,10 @@ impl Conn for TcpConn {
         Poll::Ready(Ok(Inbound::Data { more: read.more }))
     }
 
+    fn rests(&self) -> bool {
+        true
+    }
+
     fn poll_write(&mut self, cx: &mut Context<'_>, out: &mut Segments) -> Poll<Result<()>> {
         while !out.is_empty() {
             let n = ready!(self.write(cx, out)).map_err(gone)?;

@@ -133,6 +133,10 @@ impl WsConn {
 }
 
 impl Conn for WsConn {
+    fn rests(&self) -> bool {
+        true
+    }
+
     fn framing(&self) -> Framing {
         Framing::Messages
     }
