@@ -7,6 +7,7 @@ use std::{path::PathBuf, sync::Mutex};
 
 use common::{Ran, due};
 use due::{app::Running, prelude::*};
+use due_core::config::{Live, Validate};
 use due_master::Master;
 use due_sdk::Client;
 use serde_json::{Value, json};
@@ -21,9 +22,18 @@ async fn login(me: Session, Msg(uid): Msg<i64>) -> Result<(), Fault> {
     Ok(())
 }
 
+/// A setting that the node uses.
+#[derive(Default, serde::Deserialize)]
+struct Speed {
+    limit: u8,
+}
+
+impl Validate for Speed {}
+
 /// A process with all parts, and the token of its master's first admin.
 struct World {
     running: Running,
+    speed: Live<Speed>,
     master: String,
     token: String,
 }
@@ -34,11 +44,15 @@ impl World {
         let tx = Mutex::new(Some(tx));
         let announce = move |token: &str| drop(tx.lock().unwrap().take().map(|tx| tx.send(token.to_owned())));
         let master = Master::new().listen("127.0.0.1:0").announce(announce);
+        let speed = Live::<Speed>::new(|bytes: &[u8]| serde_json::from_slice(bytes));
+        let follows = speed.clone();
         let node = Node::new("game").id("game-1").routes(Routes::new().route(LOGIN, login));
+        let node = node.started(async move |cluster| Ok(follows.follow(cluster.config().clone(), "speed").await?));
         let gate = Gate::new("gate").id("gate-1").listen("tcp://127.0.0.1:0");
-        let running = App::new(due::drivers()).with(gate).with(node).with(master).start().await.unwrap();
+        let app = App::new(due::drivers()).with(gate).with(node).with(master).setting("speed", &speed);
+        let running = app.start().await.unwrap();
         let master = running.url("master").unwrap().to_string();
-        Self { master, token: token.await.unwrap(), running }
+        Self { master, token: token.await.unwrap(), running, speed }
     }
 
     async fn due(&self, args: &[&str]) -> Ran {
@@ -126,6 +140,62 @@ async fn a_node_is_set_drained_and_taken_back() {
     assert_eq!(world.json(&["drain", "cancel", "game-1", "--reason", "not today"]).await["state"], "work");
     let over = world.due(&["drain", "show", "game-1"]).await;
     assert!(over.err.contains("not_draining"), "{}", over.err);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_broadcast_is_counted_before_it_is_sent() {
+    let world = World::new().await;
+    let (ann, bob) = (world.user(7).await, world.user(8).await);
+    let (mut to_ann, mut to_bob) = (ann.pushes(SAID), bob.pushes(SAID));
+    let send = ["broadcast", "101", "\"hello\"", "--reason", "news"];
+    let asked = world.due(&send).await;
+    assert!(asked.code == Some(1) && asked.err.contains("it reaches 2 connections"), "{}", asked.err);
+    let dry = world.json(&[&send[..], &["--dry-run"]].concat()).await;
+    assert_eq!(dry["count"], 2);
+    let sent = world.json(&[&send[..], &["--yes"]].concat()).await;
+    assert_eq!(sent["items"][0]["queued"], 2);
+    for said in [to_ann.next().await, to_bob.next().await] {
+        assert_eq!(said.unwrap().unwrap(), "hello");
+    }
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_setting_is_edited_refused_when_bad_and_rolled_back() {
+    let world = World::new().await;
+    let no = world.due(&["config", "set", "speed", "{\"limit\": 1}", "--reason", "first"]).await;
+    assert!(no.code == Some(1) && no.err.contains("--create"), "{}", no.err);
+    let first = ["config", "set", "speed", "{\"limit\": 1}", "--create", "--reason", "first"];
+    let version = world.json(&first).await["version"].as_str().unwrap().to_owned();
+    let mut speed = world.speed.clone();
+    while speed.get().limit != 1 {
+        speed.changed().await;
+    }
+    let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("speed.json");
+    std::fs::write(&file, "{\"limit\": 2}").unwrap();
+    let second = ["config", "set", "speed", "--file", file.to_str().unwrap(), "--reason", "faster"];
+    world.json(&second).await;
+    let stale = ["config", "set", "speed", "{}", "--if-version", &version, "--reason", "late"];
+    let stale = world.due(&stale).await;
+    assert!(stale.err.contains("precondition_failed"), "{}", stale.err);
+    for bad in [["config", "set", "speed", "{\"limit\": 999}"], ["config", "validate", "speed", "{\"limit\": 999}"]] {
+        let reason: &[&str] = if bad[1] == "set" { &["--reason", "too fast"] } else { &[] };
+        let refused = world.due(&[&bad[..], reason].concat()).await;
+        assert!(refused.code == Some(1) && refused.err.contains("validation_failed"), "{}", refused.err);
+    }
+    assert_eq!(world.due(&["config", "get", "speed"]).await.out, "{\"limit\": 2}\n");
+    let history = world.json(&["config", "history", "speed"]).await;
+    let number = history["items"].as_array().unwrap().last().unwrap()["number"].to_string();
+    world.json(&["config", "rollback", "speed", "--to", &number, "--reason", "too fast after all"]).await;
+    assert_eq!(world.due(&["config", "get", "speed"]).await.out, "{\"limit\": 1}\n");
+    while speed.get().limit != 1 {
+        speed.changed().await;
+    }
+    assert_eq!(speed.status().rejected, 0, "what is bad never reaches a process");
+    let status = world.json(&["config", "status", "speed"]).await;
+    assert!(status["items"].as_array().unwrap().iter().any(|i| i["node"] == "game-1"), "{status}");
+    assert_eq!(world.json(&["config", "list", "--prefix", "spe"]).await["items"][0]["key"], "speed");
     world.stop().await;
 }
 

@@ -39,6 +39,9 @@ pub(crate) struct Answer {
 /// A query: names and values.
 pub(crate) type Query = Vec<(&'static str, String)>;
 
+/// What must be true of what is changed: a header and its value.
+pub(crate) type If = (header::HeaderName, String);
+
 /// Adds what was given.
 pub(crate) fn given<T: ToString>(query: &mut Query, name: &'static str, value: &Option<T>) {
     query.extend(value.as_ref().map(|value| (name, value.to_string())));
@@ -88,11 +91,11 @@ impl Api {
         &self,
         method: Method,
         path: &str,
-        (query, seen): (&Query, &str),
+        (query, condition): (&Query, If),
         body: &Value,
     ) -> Outcome<Answer> {
         let request = self.changing(method, path, query, Some(body));
-        self.answer(request.header(header::IF_MATCH, seen)).await
+        self.answer(request.header(condition.0, condition.1)).await
     }
 
     fn changing(&self, method: Method, path: &str, query: &Query, body: Option<&Value>) -> RequestBuilder {

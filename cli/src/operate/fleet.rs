@@ -1,7 +1,7 @@
 //! Instances and routes.
 
 use clap::{Subcommand, ValueEnum};
-use reqwest::Method;
+use reqwest::{Method, header};
 use serde_json::{Map, Value, json};
 
 use super::{Change, Operator, Page};
@@ -135,7 +135,7 @@ impl Operator<'_> {
         let body = change.body([("state", json!(state)), ("weight", json!(weight)), ("labels", labels)]);
         let seen = self.api.get(&path, &Vec::new()).await?.etag;
         let seen = seen.ok_or_else(|| Failure::new(format!("{id} has nothing that can be set")))?;
-        let done = self.api.send_if(Method::PATCH, &path, (&change.query(), &seen), &body).await?;
+        let done = self.api.send_if(Method::PATCH, &path, (&change.query(), (header::IF_MATCH, seen)), &body).await?;
         self.say(done.body);
         Ok(())
     }

@@ -1,6 +1,8 @@
 //! What operators do: each command is one or two requests to a master.
 
 mod audit;
+mod broadcast;
+mod config;
 mod drain;
 mod fleet;
 mod tokens;
@@ -18,6 +20,8 @@ use crate::{
 };
 
 use audit::Audit;
+use broadcast::Broadcast;
+use config::Config;
 use drain::Drain;
 use fleet::{Node, Route};
 use tokens::Token;
@@ -40,6 +44,11 @@ pub(crate) enum Command {
     Kick(Kick),
     /// Sends a message to a user.
     Push(Push),
+    /// Sends a message to many.
+    Broadcast(Broadcast),
+    /// Live settings.
+    #[command(subcommand)]
+    Config(Config),
     /// Empties an instance before it stops.
     #[command(subcommand)]
     Drain(Drain),
@@ -115,6 +124,8 @@ impl Operator<'_> {
             Command::Route(what) => self.route(what).await,
             Command::Kick(kick) => self.kick(kick).await,
             Command::Push(push) => self.push(push).await,
+            Command::Broadcast(what) => self.broadcast(what).await,
+            Command::Config(what) => self.config(what).await,
             Command::Drain(what) => self.drain(what).await,
             Command::Token(what) => self.token(what).await,
             Command::Audit(what) => self.audit(what).await,
