@@ -54,6 +54,7 @@ fn app(at: &program::Addresses) -> App {
         .with(Gate::new("gate").listen(at.ws()).listen(at.tcp()).listen(at.kcp()))
         .with(at.node("chat").routes(routes.with_state(Room::default())))
         .with(Http::new(at.http(), at.page()))
+        .with(at.master())
 }
 fn main() -> due::Result<()> {
     program::run(app)

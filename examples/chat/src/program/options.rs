@@ -3,6 +3,7 @@
 use std::{
     io,
     net::{Ipv4Addr, SocketAddr, TcpListener, ToSocketAddrs, UdpSocket},
+    sync::{Arc, OnceLock},
 };
 
 use axum::Router;
@@ -11,6 +12,8 @@ use due::{
     Error, Result,
     prelude::{Cluster, Node},
 };
+
+use due_master::Master;
 
 use super::{
     keys::{self, Keys},
@@ -63,6 +66,12 @@ pub(crate) struct Addresses {
     /// Encrypts bodies between clients and the room with the keys in this folder; keys that are not there are made
     #[arg(long, value_name = "FOLDER", value_parser = keys::of_server)]
     pub(super) keys: Option<Keys>,
+    /// The master's API, for operators of this machine; the token for it is shown once
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0", value_parser = address)]
+    master: SocketAddr,
+    /// What the master told at its start.
+    #[arg(skip)]
+    pub(super) token: Arc<OnceLock<String>>,
     #[arg(skip)]
     pub(super) page: Page,
 }
@@ -88,6 +97,14 @@ impl Addresses {
         self.page.router()
     }
 
+    /// An API to look at the room and to act on it.
+    pub(crate) fn master(&self) -> Master {
+        let token = self.token.clone();
+        Master::new().listen(self.master).announce(move |told| {
+            let _ = token.set(told.to_owned());
+        })
+    }
+
     /// The node, which encrypts if there are keys.
     pub(crate) fn node(&self, name: &str) -> Node {
         match &self.keys {
@@ -101,6 +118,7 @@ impl Addresses {
         // All are held until the last is there: two options with one address are found too.
         let _http = held("http", self.http, TcpListener::bind)?;
         let _ws = held("ws", self.ws, TcpListener::bind)?;
+        let _master = held("master", self.master, TcpListener::bind)?;
         let _tcp = held("tcp", self.tcp, TcpListener::bind)?;
         let _kcp = held("kcp", self.kcp, UdpSocket::bind)?;
         Ok(())

@@ -32,6 +32,7 @@ async fn serve(app: fn(&Addresses) -> App, at: &Addresses) -> Result<()> {
     let running = open(app, at).await?;
     let keys = at.keys.as_ref().map_or_else(String::new, |keys| format!(" --keys {}", keys.folder));
     show(address(&running, "http")?, address(&running, "gate:tcp")?, &keys);
+    show_master(address(&running, "master")?, at.token.get());
     due::app::signal().await?;
     running.stop(STOP).await
 }
@@ -55,4 +56,11 @@ fn show(page: &Url, tcp: &Url, keys: &str) {
     println!("    {page}\n");
     println!("Or join it from another terminal:\n");
     println!("    cargo run -p chat -- client {tcp} --name ann{keys}\n");
+}
+
+#[expect(clippy::print_stdout, reason = "this is what the program has to say, the token this once")]
+fn show_master(api: &Url, token: Option<&String>) {
+    let Some(token) = token else { return };
+    println!("Look at it as an operator would:\n");
+    println!("    curl -H 'Authorization: Bearer {token}' {api}/api/v1/cluster\n");
 }

@@ -27,6 +27,21 @@ async fn room_with(more: &[&str]) -> Running {
     open(app, &options.addresses).await.unwrap()
 }
 
+#[tokio::test]
+async fn an_operator_sees_who_is_here_with_the_token_that_was_told() {
+    let options = Options::try_parse_from(["chat", "--http=0", "--ws=0", "--tcp=0", "--kcp=0"]).unwrap();
+    let room = open(app, &options.addresses).await.unwrap();
+    let ann = connect(&room, "tcp").await;
+    join(&ann, "ann").await.unwrap();
+    let token = options.addresses.token.get().unwrap();
+    let mut socket = TcpStream::connect(room.url("master").unwrap().host()).await.unwrap();
+    let request = format!("GET /api/v1/channels/room HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {token}\r\n\r\n");
+    socket.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("\"subscribers\":1"), "{answer}");
+}
+
 /// Somebody at a terminal, as the command line describes them.
 fn somebody(url: &str, name: &str, more: &[&str]) -> options::Client {
     let args = ["chat", "client", url, "--name", name];
