@@ -53,6 +53,8 @@ pub(crate) const NEEDS: &[(&str, &str, Need)] = &[
     ("GET", "/api/v1/config/{key}/revisions", Need::Role(Viewer)),
     ("POST", "/api/v1/config/{key}/rollback", Need::Role(Config)),
     ("GET", "/api/v1/config/{key}/status", Need::Role(Viewer)),
+    ("GET", "/api/v1/cluster/graph", Need::Role(Viewer)),
+    ("POST", "/api/v1/users/kick", Need::Role(Operator)),
 ];
 
 /// What an endpoint needs; one that is not in the table is for nobody.

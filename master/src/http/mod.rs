@@ -5,8 +5,10 @@ mod channels;
 mod cluster;
 mod config;
 mod contract;
+mod crowd;
 mod drain;
 mod extract;
+mod graph;
 mod guard;
 mod head;
 mod info;
@@ -60,6 +62,8 @@ fn endpoints() -> OpenApiRouter<Api> {
         .routes(routes!(tokens::revoke))
         .routes(routes!(cluster::cluster))
         .routes(routes!(cluster::online))
+        .routes(routes!(graph::graph))
+        .routes(routes!(crowd::kick))
         .routes(routes!(nodes::list))
         .routes(routes!(nodes::one, nodes::change))
         .routes(routes!(drain::start, drain::look, drain::cancel))

@@ -154,7 +154,7 @@ pub(super) fn read_cursor(text: &str) -> Result<Place, Problem> {
     read().ok_or_else(|| Problem::invalid("cursor: take it from `next` of the page before"))
 }
 
-fn network(text: &str) -> Result<(IpAddr, u8), Problem> {
+pub(super) fn network(text: &str) -> Result<(IpAddr, u8), Problem> {
     let wrong = || Problem::invalid("ip: write an address, or a network as 10.1.0.0/16");
     let (address, bits) = text.split_once('/').map_or((text, None), |(a, b)| (a, Some(b)));
     let address: IpAddr = address.parse().map_err(|_| wrong())?;

@@ -83,6 +83,12 @@ async fn figures_are_those_of_the_load() {
     assert_eq!(kinds.iter().filter(|k| **k == "gate-to-node").count(), 2, "{links}");
     assert!(kinds.contains(&"orders"), "the master's own: {links}");
     assert_eq!(world.api.get("/api/v1/nodes/gate-1/routes").await.status, 409);
+    let graph = world.api.get("/api/v1/cluster/graph").await.body;
+    let edges = graph["edges"].as_array().unwrap();
+    let between =
+        |from: &str, to: &str| edges.iter().any(|e| e["from"] == from && e["to"] == to && e["up"] == e["links"]);
+    assert!(between("gate-1", "game-2") && between("game-2", "gate-1") && !between("gate-1", "gate-2"), "{graph}");
+    assert_eq!(graph["nodes"].as_array().unwrap().len(), 5);
     assert_eq!(world.api.get("/api/v1/services").await.body, json!({ "items": [] }));
     drop(nobody);
 }

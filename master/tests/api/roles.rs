@@ -45,6 +45,8 @@ const NEEDS: &[(&str, &str, &str)] = &[
     ("GET", "/api/v1/config/{key}/revisions", "viewer"),
     ("POST", "/api/v1/config/{key}/rollback", "config"),
     ("GET", "/api/v1/config/{key}/status", "viewer"),
+    ("GET", "/api/v1/cluster/graph", "viewer"),
+    ("POST", "/api/v1/users/kick", "operator"),
 ];
 
 #[tokio::test] // B106, B107

@@ -147,3 +147,32 @@ async fn sessions_are_paged_over_all_gates_and_filtered() {
     let ages: Vec<u64> = page["items"].as_array().unwrap().iter().map(|s| s["age_ms"].as_u64().unwrap()).collect();
     assert!(ages.len() == 20 && ages.is_sorted_by(|a, b| a >= b), "{ages:?}");
 }
+
+#[tokio::test]
+async fn many_users_are_sent_away_once_they_were_counted_and_who_came_anew_stays() {
+    let world = World::new().await;
+    let (ann, bob) = (world.user("gate-1", 71).await, world.user("gate-2", 72).await);
+    let eve = world.user("gate-1", 8).await;
+    let path = "/api/v1/users/kick";
+    let mut kick = json!({ "reason": "a raid", "selector": { "uid_prefix": "7" }, "code": 1007, "message": "out" });
+    assert_eq!(world.api.send("POST", path, json!({ "reason": "all", "selector": {} })).await.status, 422);
+    assert_eq!(world.api.send("POST", path, kick.clone()).await.status, 422, "not counted");
+    let counted = world.api.send("POST", &format!("{path}?dry_run=1"), kick.clone()).await.body;
+    assert_eq!((&counted["count"], &counted["kicked"]), (&json!(2), &json!(0)));
+    kick["count_token"] = counted["count_token"].clone();
+    let mut other = kick.clone();
+    other["selector"] = json!({ "uid_prefix": "8" });
+    assert_eq!(world.api.send("POST", path, other).await.body["code"], "selector_changed");
+    assert_eq!(ann.call(ADD, &1).await, Ok(2), "nobody was kicked so far");
+    let done = world.api.send("POST", path, kick).await;
+    assert_eq!(
+        (done.status, &done.body["kicked"], &done.body["partial"]),
+        (200, &json!(2), &json!(false)),
+        "{}",
+        done.body
+    );
+    for gone in [ann, bob] {
+        assert!(matches!(gone.closed().await, Some(Ended::Kicked(1007, _))));
+    }
+    assert_eq!(eve.call(ADD, &1).await, Ok(2));
+}

@@ -1,0 +1,100 @@
+//! Who is linked to whom.
+
+use std::collections::BTreeMap;
+
+use axum::{Json, extract::State};
+use due_cluster::admin::{Ask as Question, LinkView};
+use due_core::registry::InstanceKind;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::cluster::state;
+use crate::{api::Api, fanout::Failed, problem::Denials};
+
+/// An instance in the graph.
+#[derive(Serialize, ToSchema)]
+pub(super) struct GraphNode {
+    /// Its id.
+    id: String,
+    /// `gate`, `node`, `mesh` or `master`.
+    kind: String,
+    /// The name that it shares with its like.
+    name: String,
+    /// `work`, `busy`, `hang` or `shut`.
+    state: String,
+}
+
+/// All links from one instance to another, as the first one sees them.
+#[derive(Serialize, ToSchema)]
+pub(super) struct GraphEdge {
+    /// The instance that tells of it.
+    from: String,
+    /// The other side.
+    to: String,
+    /// `gate-to-node`, `node-to-gate` or `orders`.
+    kind: String,
+    /// How many links.
+    links: u64,
+    /// How many of them are up.
+    up: u64,
+    /// How many were found full.
+    full: u64,
+    /// Orders that wait for their answers.
+    orders: u64,
+    /// Frames that they have taken.
+    sent: u64,
+}
+
+/// Instances and their links.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Graph {
+    /// The instances.
+    nodes: Vec<GraphNode>,
+    /// Their links, each from both of its sides.
+    edges: Vec<GraphEdge>,
+    /// Has somebody not answered?
+    partial: bool,
+    /// Who has not.
+    failed: Vec<Failed>,
+}
+
+/// Instances and the links between them.
+#[utoipa::path(get, path = "/cluster/graph", tag = "cluster", responses((status = 200, body = Graph), Denials))]
+pub(super) async fn graph(State(api): State<Api>) -> Json<Graph> {
+    let all = api.members.all();
+    let asked = all.iter().filter(|m| matches!(m.kind, InstanceKind::Gate | InstanceKind::Node)).cloned().collect();
+    let fan = api.ask_all::<Vec<LinkView>>(asked, &Question::Links).await;
+    let mut edges = BTreeMap::<(String, String, String), GraphEdge>::new();
+    for (member, links) in fan.items {
+        for link in links {
+            let (from, to, kind) = (member.id.to_string(), link.peer, link.kind);
+            let edge = edges.entry((from.clone(), to.clone(), kind.clone())).or_insert_with(|| GraphEdge {
+                from,
+                to,
+                kind,
+                links: 0,
+                up: 0,
+                full: 0,
+                orders: 0,
+                sent: 0,
+            });
+            edge.links += 1;
+            edge.up += u64::from(link.state == "up");
+            edge.full += u64::from(link.full);
+            edge.orders += link.orders;
+            edge.sent += link.sent;
+        }
+    }
+    let node = |m: due_core::registry::Instance| GraphNode {
+        id: m.id.to_string(),
+        kind: m.kind.to_string(),
+        state: state(m.state).to_owned(),
+        name: m.name,
+    };
+    Json(Graph {
+        nodes: all.into_iter().map(node).collect(),
+        edges: edges.into_values().collect(),
+        partial: !fan.failed.is_empty(),
+        failed: fan.failed,
+    })
+}
