@@ -354,7 +354,7 @@ impl Cluster {
                 let called = Called { route: def.id.0, uid: uid.cloned(), body: body.into() };
                 callee.call(self, def, called).await
             }
-            None => self.call_far(def, uid, body.into()).await,
+            None => self.call_far(def, uid, body).await,
         }
     }
 

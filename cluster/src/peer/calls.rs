@@ -101,8 +101,7 @@ fn code_of(number: u32) -> Code {
 impl Peers {
     /// Asks one node after the other until one can be reached; a node that took the order is the last.
     async fn ask_one(&self, served: &Served, order: Order, until: Instant) -> Result<Vec<u8>> {
-        let mut last = Error::new(Kind::Unavailable, "no node of this route takes work");
-        let (mut waiting, mut tried) = (None, Vec::new());
+        let (mut last, mut waiting, mut tried) = (None, None, Vec::new());
         for _ in 0..TRIES {
             let left = served.all.iter().enumerate().filter(|(at, _)| !tried.contains(at));
             let random = if served.all.len() > 1 { rand::random() } else { 0 };
@@ -112,13 +111,13 @@ impl Peers {
                 // What is sent there now waits for the connection: others first.
                 Ok(link) if link.is_down() => waiting = Some(link),
                 Ok(link) => return link.ask(order, until).await,
-                Err(e) => last = e,
+                Err(e) => last = Some(e),
             }
             tried.push(at);
         }
         match waiting {
             Some(link) => link.ask(order, until).await,
-            None => Err(last),
+            None => Err(last.unwrap_or_else(|| Error::new(Kind::Unavailable, "no node of this route takes work"))),
         }
     }
 }
@@ -146,7 +145,7 @@ fn choose<'a>(nodes: impl Iterator<Item = (usize, &'a Instance)> + Clone, random
 
 impl Cluster {
     /// Calls a route that no node of this process serves. For a stateful one with the user's node.
-    pub(crate) async fn call_far(&self, def: RouteDef, uid: Option<&Uid>, body: Bytes) -> Result<Bytes, Fault> {
+    pub(crate) async fn call_far(&self, def: RouteDef, uid: Option<&Uid>, body: Vec<u8>) -> Result<Bytes, Fault> {
         let peers = self.peers();
         let serving = peers.serving(def.id).await;
         let Some(first) = serving.all.first() else { return Err(Fault::of(peers.why_unserved(def.id))) };
@@ -154,9 +153,10 @@ impl Cluster {
         let called = Called { route: def.id.0, uid: uid.cloned(), body };
         let order = (CALL_ORDER, called.encode());
         let answer = match first.stateful {
+            // Boxed, so that a call of any other route is a small future.
             true => {
-                let member = self.owner_of(uid, first).await?;
-                peers.link(&member).await?.ask(order, until).await?
+                let member = Box::pin(self.owner_of(uid, first)).await?;
+                Box::pin(peers.link(&member)).await?.ask(order, until).await?
             }
             false => peers.ask_one(&serving, order, until).await?,
         };

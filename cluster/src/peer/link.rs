@@ -90,7 +90,7 @@ impl PeerLink {
         if let Ok(permit) = self.room.try_acquire() {
             return Ok(permit);
         }
-        match timeout_at(until, self.room.acquire()).await {
+        match Box::pin(timeout_at(until, self.room.acquire())).await {
             Ok(Ok(permit)) => Ok(permit),
             _ => Err(Error::new(Kind::Overloaded, "too many orders wait for that process")),
         }

@@ -53,7 +53,7 @@ impl Serving {
         if let Some(link) = known().upgrade().filter(|link| !link.is_over()) {
             return Ok(link);
         }
-        let link = peers.link(&self.member).await?;
+        let link = Box::pin(peers.link(&self.member)).await?;
         *known() = Arc::downgrade(&link);
         Ok(link)
     }
@@ -133,9 +133,13 @@ impl Known {
 impl Peers {
     /// Nodes of other processes that serve the route.
     pub(super) async fn serving(self: &Arc<Self>, route: RouteId) -> Arc<Served> {
-        if let Some(served) = self.told.found(route) {
-            return served;
+        match self.told.found(route) {
+            Some(served) => served,
+            None => Box::pin(self.find(route)).await,
         }
+    }
+
+    async fn find(self: &Arc<Self>, route: RouteId) -> Arc<Served> {
         let (served, due) = self.look(route);
         if served.all.is_empty() && (due || self.told.is_asking()) {
             self.ask(self.others()).await;
