@@ -5,6 +5,7 @@ mod bad;
 mod config;
 mod contract;
 mod nodes;
+mod odd;
 mod roles;
 mod users;
 mod world;
