@@ -83,10 +83,12 @@ impl Fan {
         let poller = Poller::new()?;
         let mut members = Vec::with_capacity(crowd.members);
         for i in 0..crowd.members {
-            let stream = member(to, dialect, i as u32 % crowd.rooms)?;
-            members.push(Socket::new(&poller, stream, i as u64)?);
+            let (stream, early) = member(to, dialect, i as u32 % crowd.rooms)?;
+            let mut member = Socket::new(&poller, stream, i as u64)?;
+            member.keep(&early);
+            members.push(member);
         }
-        let stalled = (0..crowd.stalled as u32).map(|i| member(to, dialect, i % crowd.rooms));
+        let stalled = (0..crowd.stalled as u32).map(|i| Ok(member(to, dialect, i % crowd.rooms)?.0));
         let stalled = stalled.collect::<Fallible<Vec<_>>>()?;
         let mut orders = dial(to)?;
         dialect.greet(&mut orders)?;
@@ -187,8 +189,9 @@ impl Fan {
     }
 }
 
-/// A connection that has joined a room.
-fn member(to: SocketAddr, dialect: Dialect, room: u32) -> Fallible<TcpStream> {
+/// A connection that has joined a room, and what came behind the answer: the server may still be at a tick of the load
+/// before.
+fn member(to: SocketAddr, dialect: Dialect, room: u32) -> Fallible<(TcpStream, Vec<u8>)> {
     let mut stream = dial(to)?;
     dialect.greet(&mut stream)?;
     let (mut out, mut scratch, mut read) = (Vec::new(), [0; 256], Vec::new());
@@ -196,9 +199,14 @@ fn member(to: SocketAddr, dialect: Dialect, room: u32) -> Fallible<TcpStream> {
     stream.write_all(&out)?;
     loop {
         match dialect.cut(&read)? {
-            Piece::Reply(reply) if reply.body == room.to_be_bytes() => return Ok(stream),
-            // A tick of the load before may still be under way.
-            Piece::Reply(reply) if reply.route == PUSH => drop(read.drain(..reply.len)),
+            Piece::Reply(reply) if reply.route == PUSH => {
+                let len = reply.len;
+                read.drain(..len);
+            }
+            Piece::Reply(reply) if reply.body == room.to_be_bytes() => {
+                let len = reply.len;
+                return Ok((stream, read.split_off(len)));
+            }
             Piece::Reply(_) => return Err(format!("room {room} cannot be joined").into()),
             Piece::Other(len) => drop(read.drain(..len)),
             Piece::Part => match stream.read(&mut scratch)? {
