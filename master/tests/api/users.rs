@@ -176,3 +176,29 @@ async fn many_users_are_sent_away_once_they_were_counted_and_who_came_anew_stays
     }
     assert_eq!(eve.call(ADD, &1).await, Ok(2));
 }
+
+/// The gates look at a bounded number of connections in one turn, and answer a page whatever there is.
+#[tokio::test]
+async fn a_hundred_thousand_sessions_are_paged_to_their_end_and_a_filter_that_finds_nobody_answers() {
+    let world = World::new().await;
+    let mut crowd = Vec::new();
+    for n in 1..=100_000 {
+        crowd.push(world.cluster.old_client_at(if n % 2 == 0 { "gate-1" } else { "gate-2" }).await);
+        if n % 64 == 0 {
+            // The gates accept what waits.
+            world.until("/api/v1/online", |online| online["connections"] == n).await;
+        }
+    }
+    world.until("/api/v1/online", |online| online["connections"] == 100_000).await;
+    // A machine that stands still is asked again.
+    let nobody = world.until("/api/v1/sessions?bound=1", |page| page["partial"] == false).await;
+    assert_eq!((&nobody["items"], &nobody["next"]), (&json!([]), &Value::Null));
+    let (mut path, mut seen) = ("/api/v1/sessions?limit=1000".to_owned(), 0);
+    loop {
+        let page = world.until(&path, |page| page["partial"] == false).await;
+        seen += page["items"].as_array().unwrap().len();
+        let Some(next) = page["next"].as_str() else { break };
+        path = format!("/api/v1/sessions?limit=1000&cursor={next}");
+    }
+    assert_eq!(seen, 100_000);
+}

@@ -55,7 +55,8 @@ fn app() -> App {
         follows.follow(cluster.config().clone(), "game/rules.json").await?;
         Ok(())
     });
-    App::new(Drivers::memory()).with(Gate::new("gate")).with(node).setting("game/rules.json", &rules)
+    let gate = Gate::new("gate").listen("memory://gate?heartbeat=off");
+    App::new(Drivers::memory()).with(gate).with(node).setting("game/rules.json", &rules)
 }
 
 /// All of it.
