@@ -1,6 +1,9 @@
 //! The game: users log in, enter rooms that live on some node, and roll dice that the mesh throws.
 
-use due::prelude::*;
+use due::{
+    core::config::{Live, Validate},
+    prelude::*,
+};
 use serde::{Deserialize, Serialize};
 
 /// Logs in; answered with the id of the process that did it.
@@ -43,7 +46,38 @@ pub(crate) struct Cheered {
     pub(crate) process: u32,
 }
 
+/// The rules of the game, changed while it is played: `{"sides": 6}`.
+pub(crate) const RULES: &str = "game/rules.json";
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Rules {
+    /// Of the dice.
+    sides: u32,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self { sides: 6 }
+    }
+}
+
+impl Validate for Rules {
+    fn validate(&self) -> Result<(), String> {
+        match self.sides {
+            2..=1000 => Ok(()),
+            n => Err(format!("sides: 2 to 1000, not {n}")),
+        }
+    }
+}
+
+/// The rules before they follow a source.
+pub(crate) fn rules() -> Live<Rules> {
+    Live::new(|text: &[u8]| serde_json::from_slice(text))
+}
+
 struct Room {
+    rules: Live<Rules>,
     here: Vec<(i64, Session)>,
     opening: u64,
     count: u64,
@@ -69,7 +103,7 @@ impl Room {
 
     async fn roll(&mut self, uid: Uid, to: Cluster) -> Result<Rolled, Fault> {
         let Uid::Int(who) = uid else { return Err(Code::BAD_REQUEST.into()) };
-        let value = to.call(THROW, &6).await?;
+        let value = to.call(THROW, &self.rules.get().sides).await?;
         self.count += 1;
         let rolled = Rolled { who, value, process: std::process::id(), opening: self.opening, count: self.count };
         for (_, session) in self.here.iter().filter(|(other, _)| *other != who) {
@@ -108,7 +142,7 @@ async fn cheered(to: Cluster, Msg(said): Msg<Cheered>) -> Result<(), Fault> {
 }
 
 /// Hosts rooms.
-pub(crate) fn node() -> Node {
+pub(crate) fn node(rules: &Live<Rules>) -> Node {
     let routes = Routes::new()
         .route(LOGIN, login)
         .actor_by(ENTER, |enter: &Enter| enter.room, Room::enter)
@@ -116,8 +150,16 @@ pub(crate) fn node() -> Node {
         .route(CHEER, cheer)
         .topic(CHEERED, cheered)
         .actor_on(Event::Disconnected, Room::leave);
-    let open = |_: u64, _| async { Ok(Room { here: Vec::new(), opening: rand::random(), count: 0 }) };
-    Node::new("game").deadline(Duration::from_secs(5)).actors(open).routes(routes)
+    let (kept, follows) = (rules.clone(), rules.clone());
+    let open = move |_: u64, _| {
+        let rules = kept.clone();
+        async move { Ok(Room { rules, here: Vec::new(), opening: rand::random(), count: 0 }) }
+    };
+    Node::new("game")
+        .deadline(Duration::from_secs(5))
+        .actors(open)
+        .routes(routes)
+        .started(async move |cluster| Ok(follows.follow(cluster.config().clone(), RULES).await?))
 }
 
 /// Throws dice.

@@ -50,7 +50,8 @@ fn app(args: Args) -> App {
         app = app.with(Gate::new("gate").listen(listen("tcp", args.tcp)).listen(listen("ws", args.ws)));
     }
     if matches!(args.role, None | Some(Role::Node)) {
-        app = app.with(game::node());
+        let rules = game::rules();
+        app = app.with(game::node(&rules)).setting(game::RULES, &rules);
     }
     if matches!(args.role, None | Some(Role::Mesh)) {
         app = app.with(game::mesh());

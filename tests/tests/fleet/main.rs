@@ -10,6 +10,7 @@ mod game;
 mod history;
 mod kills;
 mod login;
+mod master;
 mod peers;
 mod process;
 #[allow(dead_code, reason = "these processes are started in another way")]

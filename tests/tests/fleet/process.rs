@@ -2,7 +2,7 @@
 
 use std::{
     collections::VecDeque,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
     sync::{Arc, LazyLock, Mutex},
     time::Duration,
@@ -55,12 +55,17 @@ impl Log {
 }
 
 impl Process {
-    /// Starts one.
+    /// Starts one of the fleet.
     pub(crate) fn spawn(name: &str, args: &[String]) -> Self {
-        let mut fleet = Command::new(&*FLEET);
+        Self::of(&FLEET, name, args)
+    }
+
+    /// Starts one of another program.
+    pub(crate) fn of(program: &Path, name: &str, args: &[String]) -> Self {
+        let mut fleet = Command::new(program);
         fleet.args(args).current_dir(crate::program::scratch()).env_remove("DUE_SERVERS_DIR");
         let pipes = fleet.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-        let mut child = pipes.spawn().unwrap_or_else(|e| panic!("{} does not start: {e}", FLEET.display()));
+        let mut child = pipes.spawn().unwrap_or_else(|e| panic!("{} does not start: {e}", program.display()));
         let pid = child.id().unwrap();
         let watchdog = Command::new("sh")
             .args(["-c", WATCHDOG, "watchdog", &pid.to_string()])
@@ -101,7 +106,13 @@ impl Process {
 
     /// Where its tcp clients go.
     pub(crate) fn tcp(&self) -> String {
-        self.urls.iter().find(|url| url.starts_with("tcp:")).unwrap().clone()
+        self.url("tcp")
+    }
+
+    /// The first address of this scheme.
+    pub(crate) fn url(&self, scheme: &str) -> String {
+        let of = |url: &&String| url.split_once(':').is_some_and(|(of, _)| of == scheme);
+        self.urls.iter().find(of).unwrap().clone()
     }
 
     pub(crate) fn name(&self) -> &str {

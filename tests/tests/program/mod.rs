@@ -35,9 +35,15 @@ pub(crate) fn build(package: &str) -> PathBuf {
 }
 
 /// The same with features, as words for cargo. Programs of `DUE_TEST_PROGRAMS` have all of them.
+#[allow(dead_code, reason = "some test programs ask for none")]
 pub(crate) fn build_with(package: &str, features: &[&str]) -> PathBuf {
+    build_bin((package, package), features)
+}
+
+/// The same of a package whose program has another name.
+pub(crate) fn build_bin((package, name): (&str, &str), features: &[&str]) -> PathBuf {
     if let Some(folder) = std::env::var_os("DUE_TEST_PROGRAMS") {
-        let program = Path::new(&folder).join(package);
+        let program = Path::new(&folder).join(name);
         assert!(program.is_file(), "DUE_TEST_PROGRAMS has no {}", program.display());
         return program;
     }
@@ -52,7 +58,7 @@ pub(crate) fn build_with(package: &str, features: &[&str]) -> PathBuf {
         .expect("cargo runs");
     assert!(output.status.success(), "cargo could not build {package}");
     let text = String::from_utf8(output.stdout).expect("cargo prints UTF-8");
-    text.lines().find_map(|line| executable(line, package)).expect("cargo names the program it built")
+    text.lines().find_map(|line| executable(line, name)).expect("cargo names the program it built")
 }
 
 /// The path in a message of cargo, if the message is about the binary `name`.
