@@ -1,7 +1,13 @@
 //! Operators at a fleet while it is played on: what they see is true, what they do happens, and players notice nothing of
 //! the masters.
 
-use std::{path::PathBuf, sync::LazyLock};
+use std::{
+    path::PathBuf,
+    sync::{
+        LazyLock,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use due_sdk::Closed;
 use serde_json::Value;
@@ -65,7 +71,9 @@ impl Operator {
 
 /// A master of the fleet as a process of its own.
 async fn master(world: &World, id: &str) -> Process {
-    let audit = crate::program::scratch().join(format!("{id}-{}.jsonl", std::process::id()));
+    static STARTED: AtomicU64 = AtomicU64::new(0);
+    let number = STARTED.fetch_add(1, Ordering::Relaxed);
+    let audit = crate::program::scratch().join(format!("{id}-{}-{number}.jsonl", std::process::id()));
     let _ = std::fs::remove_file(&audit);
     let mut args: Vec<String> = world.args("", id).into_iter().skip(1).collect();
     args.extend(words(&["--listen", "127.0.0.1:0", "--audit", audit.to_str().unwrap()]));

@@ -117,10 +117,10 @@ impl Field {
         if build_only {
             command.arg("--no-run");
         }
-        // What others wrote is built once for both.
         command.current_dir(&self.tree);
         if env::var_os("CARGO_TARGET_DIR").is_none() {
-            command.env("CARGO_TARGET_DIR", root().join("target"));
+            // Not the one of the sources: to cargo both are the same packages, and it would take the bugs for them.
+            command.env("CARGO_TARGET_DIR", root().join("target/planted/build"));
         }
         let done = command.output().map_err(|e| format!("cannot start cargo: {e}"))?;
         if build_only && !done.status.success() {
