@@ -41,7 +41,7 @@
 //! | `config-file` | `file://` config sources, and decoders of json, yaml, toml and xml |
 //! | `crypto-ecc` | `crypto::ecc`: HPKE and ECDSA on P-256 |
 //! | `crypto-rsa` | `crypto::rsa`: RSA-OAEP around AES-256-GCM, and PSS |
-//! | `crypto-rsa-pkcs1v15` | PKCS#1 v1.5 in the forms of due; a program must also allow it |
+//! | `crypto-rsa-pkcs1v15` | PKCS#1 v1.5 in the forms of due; a program must also allow it; not in `full` |
 //! | `eventbus-kafka` | `kafka://` event buses; builds librdkafka, which takes a C compiler and `make`: not in `full` |
 //! | `eventbus-nats` | `nats://` event buses: NATS, plain or with JetStream |
 //! | `eventbus-rabbitmq` | `amqp://` event buses: RabbitMQ |
