@@ -25,6 +25,21 @@ const START_LIMIT: Duration = Duration::from_secs(20);
 /// How long an answer is waited for before it is asked for again.
 const BETWEEN_QUESTIONS: Duration = Duration::from_millis(200);
 
+/// How often a subject is started that ends at once.
+const STARTS: usize = 5;
+
+/// A subject has ended before it was ready; it has said why.
+#[derive(Debug)]
+struct Ended(String);
+
+impl std::fmt::Display for Ended {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} did not say `ready`: it has ended", self.0)
+    }
+}
+
+impl std::error::Error for Ended {}
+
 /// What a server is in a comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -56,8 +71,18 @@ pub(crate) struct Server {
 
 impl Server {
     /// Starts `subject`, its processes one after the other, and waits until it answers. Pins it and the calling thread to
-    /// their cores.
+    /// their cores. A subject that ends at once is started again with other ports: others may have taken its own.
     pub(crate) fn start(subject: &Subject, cores: Option<Cores>) -> Fallible<Self> {
+        for _ in 1..STARTS {
+            match Self::start_once(subject, cores) {
+                Err(e) if e.is::<Ended>() => {}
+                end => return end,
+            }
+        }
+        Self::start_once(subject, cores)
+    }
+
+    fn start_once(subject: &Subject, cores: Option<Cores>) -> Fallible<Self> {
         let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let (address, home) = (local(free_port()?), local(free_port()?));
         let places = [(ADDRESS, address), (HOME, home), (AWAY, local(free_port()?))];
@@ -66,7 +91,7 @@ impl Server {
             let put =
                 |word: &String| places.iter().fold(word.clone(), |w, (name, at)| w.replace(name, &at.to_string()));
             server.spawn(command.iter().map(put).collect(), cores)?;
-            server.wait_ready().map_err(|e| format!("{} did not say `ready`: {e}", subject.name))?;
+            server.wait_ready(subject)?;
         }
         if subject.commands.len() > 1 || subject.role == Role::Peer {
             server.wait_answer(subject).map_err(|e| format!("{} does not answer: {e}", subject.name))?;
@@ -86,9 +111,13 @@ impl Server {
         Ok(())
     }
 
-    fn wait_ready(&mut self) -> Fallible<()> {
+    fn wait_ready(&mut self, subject: &Subject) -> Fallible<()> {
         let stdout = self.children.last_mut().and_then(|child| child.stdout.take());
-        Ok(wait_ready(stdout.ok_or("standard output is not a pipe")?)?)
+        match wait_ready(stdout.ok_or("standard output is not a pipe")?) {
+            Err(mpsc::RecvTimeoutError::Disconnected) => Err(Ended(subject.name.clone()).into()),
+            Err(e) => Err(format!("{} did not say `ready`: {e}", subject.name).into()),
+            Ok(()) => Ok(()),
+        }
     }
 
     /// Processes that accept may still have to find each other.
@@ -146,7 +175,8 @@ fn free_port() -> Fallible<u16> {
     const FIRST: u16 = 20_000;
     const COUNT: u16 = 12_000;
     static NEXT: AtomicU16 = AtomicU16::new(0);
-    let start = (std::process::id() % u32::from(COUNT)) as u16;
+    // Programs that start together have numbers that stand together: far apart, they seldom look at the same port.
+    let start = (std::process::id().wrapping_mul(251) % u32::from(COUNT)) as u16;
     for _ in 0..COUNT {
         let port = FIRST + (start + NEXT.fetch_add(1, Ordering::Relaxed) % COUNT) % COUNT;
         if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {

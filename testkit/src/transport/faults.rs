@@ -1,5 +1,7 @@
 //! What a network does to links.
 
+use std::sync::atomic::AtomicU8;
+
 use due_core::{Kind, Result, transport::Refused};
 
 use super::{Bench, Ran, SOON, Server, dialer, message, pair, refused, server, suite, within};
@@ -96,7 +98,8 @@ pub(super) async fn a_link_that_comes_back_loses_and_repeats_nothing(bench: Benc
         near.try_flush().await?;
         far.try_flush().await?;
         faults.reset(&server().id, &dialer().owner.id);
-        let (one, other) = tokio::join!(far.frames(10), near.frames(10));
+        let have_all = AtomicU8::new(0);
+        let (one, other) = tokio::join!(far.frames_of_two(10, &have_all), near.frames_of_two(10, &have_all));
         there.extend(one?.iter().map(|(head, _)| head.seq));
         back.extend(other?.iter().map(|(head, _)| head.seq));
     }

@@ -10,7 +10,14 @@ mod link;
 #[cfg(feature = "servers")]
 mod wire;
 
-use std::{future::poll_fn, sync::Arc, time::Duration};
+use std::{
+    future::poll_fn,
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+    },
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -264,6 +271,27 @@ impl End {
             frames.extend((0..self.batch.len()).filter_map(|i| self.batch.get(i)).map(|(h, b)| (h, b.to_vec())));
         }
         assert_eq!(frames.len(), count);
+        Ok(frames)
+    }
+
+    /// Receives `count` frames, and goes on with its link as long as the other of two ends waits for its own, as shards
+    /// do: what a cut has lost comes again only if somebody sends it. `have_all` counts the ends that have theirs.
+    async fn frames_of_two(&mut self, count: usize, have_all: &AtomicU8) -> Result<Vec<(Head, Vec<u8>)>> {
+        let frames = self.frames(count).await?;
+        have_all.fetch_add(1, Ordering::Relaxed);
+        poll_fn(|cx| {
+            if have_all.load(Ordering::Relaxed) == 2 {
+                // Both are polled by one task: the other one looks again.
+                cx.waker().wake_by_ref();
+                return std::task::Poll::Ready(());
+            }
+            self.batch.clear();
+            let _ = self.link.poll_recv(cx, &mut self.batch, 64);
+            assert_eq!(self.batch.len(), 0, "more than was sent");
+            let _ = self.link.poll_flush(cx);
+            std::task::Poll::Pending
+        })
+        .await;
         Ok(frames)
     }
 

@@ -84,7 +84,7 @@ pub(crate) fn free_port() -> u16 {
     const COUNT: u16 = 12_000;
     static NEXT: AtomicU16 = AtomicU16::new(0);
     // Processes begin at different places, so that those that run side by side seldom look at the same port.
-    let start = (std::process::id() % u32::from(COUNT)) as u16;
+    let start = (std::process::id().wrapping_mul(251) % u32::from(COUNT)) as u16;
     loop {
         let step = NEXT.fetch_add(1, Ordering::Relaxed);
         assert!(step < COUNT, "no port is free");
