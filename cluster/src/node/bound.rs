@@ -138,15 +138,18 @@ impl Bindings {
 
     /// The slot is somebody else's. Gives the binding that is over by that.
     pub(crate) fn lose(&self, subject: &Subject, slot: &str, loss: Loss) -> Option<Held> {
-        let held = self.take_below(subject, slot, loss.below)?;
-        if let Some(holding) = self.all().get(subject) {
-            holding.slots().push((slot.into(), State::Lost(loss, Instant::now())));
-        }
-        Some(held)
+        self.end_below(subject, slot, (loss.below, Some(State::Lost(loss, Instant::now()))))
     }
 
     /// Takes a binding out if it is older than `below`.
     pub(crate) fn take_below(&self, subject: &Subject, slot: &str, below: Epoch) -> Option<Held> {
+        self.end_below(subject, slot, (below, None))
+    }
+
+    /// Ends a binding if it is older than `below`; what is left of it is put in its place at once, so that a slot is never
+    /// held and lost.
+    fn end_below(&self, subject: &Subject, slot: &str, end: (Epoch, Option<State>)) -> Option<Held> {
+        let (below, left) = end;
         let all = self.all();
         let holding = all.get(subject)?;
         let mut slots = holding.slots();
@@ -155,9 +158,11 @@ impl Bindings {
         if *slot == *self.name {
             holding.own.store(0, Ordering::Release);
         }
-        match slots.swap_remove(at) {
-            (_, State::Held(held)) => Some(held),
-            (_, State::Lost(..)) => None,
+        let (name, ended) = slots.swap_remove(at);
+        slots.extend(left.map(|left| (name, left)));
+        match ended {
+            State::Held(held) => Some(held),
+            State::Lost(..) => None,
         }
     }
 
