@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use axum::{Extension, Json, extract::State, http::StatusCode};
+use axum::{Extension, Json, extract::State};
 use due_cluster::{
     Sent, To,
     admin::{Ask as Question, ChannelView, Metrics, RawPush},
@@ -11,11 +11,11 @@ use due_core::registry::{Instance, InstanceKind};
 use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 use utoipa::ToSchema;
 
 use super::{
+    counted::Many,
     extract::{Ask, Body, Name},
     query::DryRun,
     users::{Urgency, bytes_of},
@@ -23,7 +23,7 @@ use super::{
 use crate::{
     act::Deed,
     api::Api,
-    auth::{Caller, hex},
+    auth::Caller,
     fanout::{BUDGET, Failed, word},
     problem::{Denials, Problem, ProblemView, Refusals},
 };
@@ -165,12 +165,12 @@ pub(super) async fn broadcast(
     let push = RawPush { route: new.route, class: new.class.into(), body, then_close: false };
     let doing = async {
         let (count, failed) = count(&api, &new).await;
-        let token = token(&new, count);
+        let token = many(&new).token(count);
         if dry_run {
             let (items, partial) = (Vec::new(), !failed.is_empty());
             return Ok(Broadcast { count, count_token: Some(token), items, partial, failed });
         }
-        admit(&new, count)?;
+        many(&new).admit(new.count_token.as_deref(), count)?;
         Ok(send(&api, &new, &push, count).await)
     };
     Ok(Json(api.act(&caller, deed, doing).await?))
@@ -187,25 +187,8 @@ async fn count(api: &Api, new: &NewBroadcast) -> (u64, Vec<Failed>) {
     (fan.items.iter().map(|(_, m)| of(m)).sum(), fan.failed)
 }
 
-fn token(new: &NewBroadcast, count: u64) -> String {
-    let text = format!("{:?}/{:?}/{count}", new.to, new.channel);
-    let digest = hex(&Sha256::digest(text.as_bytes()));
-    format!("{count}-{}", digest.get(..16).unwrap_or_default())
-}
-
-/// Those who were counted are those it reaches: a tenth and ten more may have come since.
-fn admit(new: &NewBroadcast, count: u64) -> Result<(), Problem> {
-    let given = new.count_token.as_deref().ok_or_else(|| {
-        Problem::field("count_token", "ask with ?dry_run=1 first: it answers how many it reaches, and this token")
-    })?;
-    let counted = given.split('-').next().and_then(|n| n.parse::<u64>().ok());
-    match counted.filter(|n| token(new, *n) == given) {
-        Some(counted) if count <= counted.saturating_add(counted / 10).saturating_add(10) => Ok(()),
-        _ => {
-            let text = format!("it reaches {count} now, not those who were counted: look again with ?dry_run=1");
-            Err(Problem::new(StatusCode::PRECONDITION_FAILED, "selector_changed", text))
-        }
-    }
+fn many(new: &NewBroadcast) -> Many<'static> {
+    Many { whom: format!("{:?}/{:?}", new.to, new.channel), verb: "reaches", unit: "" }
 }
 
 async fn send(api: &Api, new: &NewBroadcast, push: &RawPush, count: u64) -> Broadcast {

@@ -1,6 +1,6 @@
 //! Sending many users away: those who were counted before.
 
-use axum::{Extension, Json, extract::State, http::StatusCode};
+use axum::{Extension, Json, extract::State};
 use due_cluster::admin::{Ask as Question, Filter, Kick, Kicked};
 use due_core::{
     Uid,
@@ -9,10 +9,10 @@ use due_core::{
 use futures_util::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
 use super::{
+    counted::Many,
     extract::{Ask, Body},
     query::DryRun,
     sessions::{network, page_of},
@@ -20,7 +20,7 @@ use super::{
 use crate::{
     act::Deed,
     api::Api,
-    auth::{Caller, hex},
+    auth::Caller,
     fanout::Failed,
     problem::{Problem, ProblemView, Refusals},
 };
@@ -103,10 +103,10 @@ pub(super) async fn kick(
         let (found, failed) = find(&api, new.selector.gate.as_deref(), filter).await?;
         let count = found.len() as u64;
         if dry_run {
-            let (token, partial) = (Some(token(&new.selector, count)), !failed.is_empty());
+            let (token, partial) = (Some(many(&new.selector).token(count)), !failed.is_empty());
             return Ok(CrowdKicked { count, count_token: token, kicked: 0, left: 0, partial, failed });
         }
-        admit(&new, count)?;
+        many(&new.selector).admit(new.count_token.as_deref(), count)?;
         Ok(send_away(&api, &new, found, failed).await)
     };
     Ok(Json(api.act(&caller, deed, doing).await?))
@@ -162,24 +162,8 @@ async fn find(api: &Api, gate: Option<&str>, filter: Filter) -> Result<(Vec<Foun
     Ok((found, failed))
 }
 
-fn token(selector: &Selector, count: u64) -> String {
-    let digest = hex(&Sha256::digest(format!("{selector:?}/{count}").as_bytes()));
-    format!("{count}-{}", digest.get(..16).unwrap_or_default())
-}
-
-/// Those who were counted are those it finds: a tenth and ten more may have come since.
-fn admit(new: &CrowdKick, count: u64) -> Result<(), Problem> {
-    let given = new.count_token.as_deref().ok_or_else(|| {
-        Problem::field("count_token", "ask with ?dry_run=1 first: it answers how many it finds, and this token")
-    })?;
-    let counted = given.split('-').next().and_then(|n| n.parse::<u64>().ok());
-    match counted.filter(|n| token(&new.selector, *n) == given) {
-        Some(counted) if count <= counted.saturating_add(counted / 10).saturating_add(10) => Ok(()),
-        _ => {
-            let text = format!("it finds {count} users now, not those who were counted: look again with ?dry_run=1");
-            Err(Problem::new(StatusCode::PRECONDITION_FAILED, "selector_changed", text))
-        }
-    }
+fn many(selector: &Selector) -> Many<'static> {
+    Many { whom: format!("{selector:?}"), verb: "finds", unit: " users" }
 }
 
 async fn send_away(api: &Api, new: &CrowdKick, found: Vec<Found>, mut failed: Vec<Failed>) -> CrowdKicked {

@@ -5,6 +5,7 @@ mod channels;
 mod cluster;
 mod config;
 mod contract;
+mod counted;
 mod crowd;
 mod drain;
 mod extract;
