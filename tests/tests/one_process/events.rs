@@ -1,15 +1,12 @@
 //! Events of sessions stand in one order with their messages, also when hundreds come and go at once.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may")]
-
-mod wire;
 
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex},
 };
 
+use crate::wire::{self, Client, LOGIN, PLACES, Place, connections, until};
 use due::{app::Running, prelude::*};
-use wire::{Client, LOGIN, PLACES, Place, connections, until};
 
 const SAY: Notify<String> = Notify::new(30, "say");
 

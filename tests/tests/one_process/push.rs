@@ -1,10 +1,7 @@
 //! Pushes to one, to many and to all, and their counts.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may")]
 
-mod wire;
-
+use crate::wire::{self, Client, Got, LOGIN, NEWS, PLACES, Place, connections, start};
 use due::{Kind, app::Running, prelude::*};
-use wire::{Client, Got, LOGIN, NEWS, PLACES, Place, connections, start};
 
 const JOIN: Call<String, ()> = Call::new(30, "join");
 const PART: Call<String, ()> = Call::new(31, "part");

@@ -1,20 +1,19 @@
 //! Faults that the Go framework of the same name has, and ours must not: each test is named after one.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may")]
-
-mod wire;
 
 use std::sync::{
     Arc, Mutex,
     atomic::{AtomicI64, AtomicU64, Ordering},
 };
 
+use crate::wire::{
+    self, Client, ECHO_ID, Got, LOGIN, NEWS, PLACES, Place, alive, connections, routes, soon, start, until, with,
+};
 use due::{
     Kind,
     handler::{Outcome, Request},
     prelude::*,
 };
 use tokio::sync::Semaphore;
-use wire::{Client, ECHO_ID, Got, LOGIN, NEWS, PLACES, Place, alive, connections, routes, soon, start, until, with};
 
 const TCP: &str = "tcp://127.0.0.1:0";
 

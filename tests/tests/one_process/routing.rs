@@ -1,18 +1,15 @@
 //! Which messages reach a handler, which are refused, and what the client is told.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may")]
-
-mod wire;
 
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex},
 };
 
-use due::{Kind, app::Running, prelude::*};
-use wire::{
-    Client, ECHO_ID, FAIL, Got, LOGIN, LOGOUT, MOVE, NOTE, PLACES, Place, SECRET, SIT, TAKEN, WHO, app, both, counted,
-    start,
+use crate::wire::{
+    self, Client, ECHO_ID, FAIL, Got, LOGIN, LOGOUT, MOVE, NOTE, PLACES, Place, SECRET, SIT, TAKEN, WHO, app, both,
+    counted, start,
 };
+use due::{Kind, app::Running, prelude::*};
 
 const NETS: [&str; 2] = ["tcp", "ws"];
 const TCP: &str = "tcp://127.0.0.1:0";

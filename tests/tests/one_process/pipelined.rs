@@ -1,13 +1,10 @@
 //! Messages of one client that arrive side by side: answered in one run where they can be, in their order wherever one of
 //! them cannot.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may")]
-
-mod wire;
 
 use std::num::NonZeroUsize;
 
+use crate::wire::{Client, Got, counted};
 use due::{Kind, app::Running, prelude::*};
-use wire::{Client, Got, counted};
 
 const PLAIN: Call<u32, u32> = Call::new(1, "plain");
 const READY: Call<u32, u32> = Call::new(2, "ready");

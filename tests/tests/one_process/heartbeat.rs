@@ -1,13 +1,10 @@
 //! Signs of life: who sends them, what they look like, and what happens without.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may")]
-
-mod wire;
 
 use std::time::SystemTime;
 
+use crate::wire::{self, Client, Got, PLACES, Place, both, counted, tcp};
 use due::{Url, app::Running, prelude::*, protocol};
 use tokio::time::Instant;
-use wire::{Client, Got, PLACES, Place, both, counted, tcp};
 
 const BEAT: [u8; 5] = [0, 0, 0, 1, 0x80];
 

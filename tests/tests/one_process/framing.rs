@@ -1,10 +1,7 @@
 //! Bytes that follow no format, over tcp and ws: each has its stated answer, the process lives, the next client is served.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may")]
 
-mod wire;
-
+use crate::wire::{self, Client, Got, PLACES, Place, alive, both, connections, counted, start, tcp, until};
 use due::{Kind, app::Running, prelude::*, protocol};
-use wire::{Client, Got, PLACES, Place, alive, both, connections, counted, start, tcp, until};
 
 const NETS: [&str; 2] = ["tcp", "ws"];
 const BODY: &[u8] = b"\"hi\"";

@@ -1,10 +1,8 @@
 //! Bodies between clients and nodes, encrypted: in our forms and in those of due, on one shard and apart.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may")]
-
-mod wire;
 
 use std::sync::Arc;
 
+use crate::wire::{self, Got, PLACES, Place, shards, soon};
 use due::{
     Encryptor, Kind,
     app::Running,
@@ -16,7 +14,6 @@ use due::{
     prelude::*,
 };
 use due_sdk::{CallError, Client};
-use wire::{Got, PLACES, Place, shards, soon};
 
 const ADD: Call<u32, u32> = Call::new(1, "add");
 const LATER: Call<u32, u32> = Call::new(2, "later");
@@ -98,8 +95,8 @@ fn forms() -> Vec<(&'static str, Ends)> {
         Arc::new(DueEccEncryptor::new().for_peer(theirs.public_key()).with_private(ours.clone()))
     };
     let key = |text: &str| rsa::private_key(text).unwrap();
-    let one = key(include_str!("../../crypto/tests/keys/rsa.pem"));
-    let two = key(include_str!("../../crypto/tests/keys/rsa-next.pem"));
+    let one = key(include_str!("../../../crypto/tests/keys/rsa.pem"));
+    let two = key(include_str!("../../../crypto/tests/keys/rsa-next.pem"));
     let hybrid = |ours: &rsa::RsaPrivateKey, theirs: &rsa::RsaPrivateKey| -> Arc<dyn Encryptor> {
         let both = RsaEncryptor::new().for_peer(theirs.to_public_key()).unwrap();
         Arc::new(both.with_private(ours.clone()).unwrap())

@@ -1,9 +1,7 @@
 //! Services of users in meshes: applications that serve them, and others that call them by name.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may")]
 
-#[path = "../../transport/tests/who/mod.rs"]
+#[path = "../../../transport/tests/who/mod.rs"]
 mod who;
-mod wire;
 
 use std::{
     collections::BTreeMap,
@@ -13,6 +11,7 @@ use std::{
     },
 };
 
+use crate::wire::{Client, shards, soon, until};
 use due::{
     Drivers, Kind,
     app::Running,
@@ -31,7 +30,6 @@ use tarpc::{
 };
 use tokio::{net::TcpStream, sync::Semaphore};
 use who::{Who, WhoClient, WhoServer};
-use wire::{Client, shards, soon, until};
 
 #[tarpc::service]
 trait Dice {

@@ -1,14 +1,11 @@
 //! A gate and a node apart, as applications of their own that meet over a transport: what a client sees is the same,
 //! whatever carries the link. Only the URL differs.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may")]
-
-mod wire;
 
 use std::sync::{Arc, Mutex};
 
+use crate::wire::{self, Client, ECHO_ID, FAIL, Got, LOGIN, NEWS, TAKEN, counted, shards, soon, until};
 use due::{Drivers, Kind, app::Running, prelude::*};
 use tokio::sync::Semaphore;
-use wire::{Client, ECHO_ID, FAIL, Got, LOGIN, NEWS, TAKEN, counted, shards, soon, until};
 
 /// Every transport; the secret lets two processes meet, and memory knows none.
 const TRANSPORTS: [&str; 4] = [

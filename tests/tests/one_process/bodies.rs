@@ -1,14 +1,11 @@
 //! Bodies that decode into nothing: each codec answers `BadRequest`, or takes what is merely odd; the process lives.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may")]
-
-mod wire;
 
 use std::collections::BTreeMap;
 
+use crate::wire::{Client, Got, PLACES, alive, routes, start};
 use due::{Kind, app::Running, prelude::*, protocol};
 use prost::Message;
 use serde::{Deserialize, Serialize};
-use wire::{Client, Got, PLACES, alive, routes, start};
 
 #[derive(Serialize, Deserialize)]
 struct Point {

@@ -1,10 +1,7 @@
 //! One user, one session: the last login wins, whatever races.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may")]
 
-mod wire;
-
+use crate::wire::{Client, Got, LOGIN, LOGOUT, PLACES, Place, WHO, both, connections, routes, shards, until};
 use due::{Kind, Url, app::Running, prelude::*};
-use wire::{Client, Got, LOGIN, LOGOUT, PLACES, Place, WHO, both, connections, routes, shards, until};
 
 const LOGIN_ID: i32 = LOGIN.def().id.0;
 const WHO_ID: i32 = WHO.def().id.0;

@@ -1,8 +1,4 @@
 //! What real programs log when they log everything.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may")]
-
-#[allow(dead_code, reason = "it starts programs in a way of its own")]
-mod program;
 
 use std::{
     io::{BufRead, BufReader, Read, Write, pipe},
@@ -14,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use program::{build, free_port, scratch};
+use crate::program::{build, free_port, scratch};
 
 /// How long anything may take. A limit against hanging, not a measure.
 const LIMIT: Duration = Duration::from_secs(60);

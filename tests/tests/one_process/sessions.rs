@@ -1,13 +1,10 @@
 //! Sessions: their number, their limit, their logins and their end.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may")]
 
-mod wire;
-
+use crate::wire::{
+    self, CID, Client, ECHO_ID, Got, LOGIN, LOGOUT, NEWS, PLACES, Place, WHO, both, connections, counted, start, tcp,
+};
 use due::{Kind, app::Running, prelude::*};
 use tokio::time::Instant;
-use wire::{
-    CID, Client, ECHO_ID, Got, LOGIN, LOGOUT, NEWS, PLACES, Place, WHO, both, connections, counted, start, tcp,
-};
 
 const FLOOD: Call<u32, u32> = Call::new(30, "flood");
 const LEAVE: Notify<bool> = Notify::new(31, "leave");

@@ -1,11 +1,8 @@
 //! KCP: our own client is served; datagrams that follow no format, or come from anywhere, disturb nobody.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may")]
 
-mod wire;
-
+use crate::wire::{self, Client, ECHO_ID, Got, LOGIN, NEWS, PLACES, Place, routes, soon, start, until};
 use due::{Kind, app::Running, prelude::*};
 use tokio::net::UdpSocket;
-use wire::{Client, ECHO_ID, Got, LOGIN, NEWS, PLACES, Place, routes, soon, start, until};
 
 const KCP: &str = "kcp://127.0.0.1:0";
 

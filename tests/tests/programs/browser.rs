@@ -2,9 +2,6 @@
 //!
 //! The script is `tests/browser/chat.mjs`. Node, npm and Chromium must be installed; missing ones are a failure, not a
 //! reason to skip.
-#![allow(clippy::expect_used, reason = "a test may")]
-
-mod program;
 
 use std::{
     fs,
@@ -12,7 +9,7 @@ use std::{
     process::Command,
 };
 
-use program::{Running, build, free_port, scratch, workspace};
+use crate::program::{Running, build, free_port, scratch, workspace};
 
 /// The folder of the script, with its one package installed as the lock file says.
 fn script_folder() -> PathBuf {

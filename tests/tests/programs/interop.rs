@@ -2,13 +2,10 @@
 //! KCP (with forward error correction on the way up), in every shape of frame that such a fleet may have configured.
 //!
 //! The Go programs are in `tests/interop/go`; a missing Go tool chain is a failure, not a reason to skip.
-#![allow(clippy::expect_used, reason = "a test may")]
-
-mod program;
 
 use std::{path::PathBuf, process::Command, sync::LazyLock};
 
-use program::{Running, build, free_port, scratch, workspace};
+use crate::program::{Running, build, free_port, scratch, workspace};
 
 /// Frames of a run. KCP with the settings of due's client moves few bytes a second.
 const FRAMES: [(&str, u32); 3] = [("tcp", 400), ("ws", 400), ("kcp", 60)];

@@ -1,12 +1,9 @@
 //! Handlers that block: on the pool they delay nobody but their own session; elsewhere the watchdog names them.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may")]
-
-mod wire;
 
 use std::sync::{Arc, Barrier, Condvar, Mutex};
 
+use crate::wire::{self, Client, ECHO_ID, Got, PLACES, routes, shards, start, until};
 use due::{Kind, prelude::*};
-use wire::{Client, ECHO_ID, Got, PLACES, routes, shards, start, until};
 
 const TCP: &str = "tcp://127.0.0.1:0";
 const WAIT: Call<u32, u32> = Call::new(30, "wait");

@@ -1,16 +1,13 @@
 //! Nobody waits for a client that does not read, or for a handler that does not end; and nothing that was sent is lost.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may")]
-
-mod wire;
 
 use std::sync::{
     Arc, Mutex,
     atomic::{AtomicBool, Ordering},
 };
 
+use crate::wire::{self, Client, ECHO_ID, Got, LOGIN, NEWS, PLACES, counted, soon, start, until};
 use due::{Kind, app::Running, prelude::*};
 use tokio::{io::AsyncWriteExt, sync::Semaphore};
-use wire::{Client, ECHO_ID, Got, LOGIN, NEWS, PLACES, counted, soon, start, until};
 
 const TCP: &str = "tcp://127.0.0.1:0";
 const KIB: usize = 1024;

@@ -1,8 +1,5 @@
 //! tokio's cooperative budget: a turn of a shard serves every socket that is ready, however many there are, because its
 //! reads and writes are free of the budget; handlers are not, so one that never waits gives way to the others.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may")]
-
-mod wire;
 
 use std::{
     io::{Read, Write},
@@ -13,6 +10,7 @@ use std::{
     },
 };
 
+use crate::wire::{self, Client, ECHO_ID, Got, PLACES, Place, routes, shards, until};
 use due::{
     app::Running,
     prelude::*,
@@ -20,7 +18,6 @@ use due::{
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::task::coop::consume_budget;
-use wire::{Client, ECHO_ID, Got, PLACES, Place, routes, shards, until};
 
 const TCP: &str = "tcp://127.0.0.1:0";
 const HOLD: Call<(), ()> = Call::new(30, "hold");

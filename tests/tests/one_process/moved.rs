@@ -1,8 +1,5 @@
 //! A user who moves from node to node: messages are handled in the order they were sent, whatever the old node still has
 //! to do and whatever carries the links.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may")]
-
-mod wire;
 
 use std::sync::{
     Arc, Mutex,
@@ -10,6 +7,7 @@ use std::sync::{
     mpsc,
 };
 
+use crate::wire::{self, Client, Got, LOGIN, shards, soon, until};
 use due::{Drivers, Kind, Url, app::Running, prelude::*};
 use due_core::{
     Epoch, Incarnation, Owner,
@@ -17,7 +15,6 @@ use due_core::{
 };
 use due_testkit::server::{Ports, Proxy};
 use tokio::sync::Semaphore;
-use wire::{Client, Got, LOGIN, shards, soon, until};
 
 /// Binds the user to the node that it reaches, and says which that is.
 const SIT: Call<(), usize> = Call::new(40, "sit.here");
