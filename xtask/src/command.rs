@@ -27,6 +27,16 @@ pub(crate) fn cargo() -> Command {
     program(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
+/// The cargo of the steps, without the state that makes a second build quick: they build everything, and that state is
+/// as large again as all they build. What `CARGO_INCREMENTAL` says goes before it.
+pub(crate) fn cargo_once() -> Command {
+    let mut cargo = cargo();
+    if env::var_os("CARGO_INCREMENTAL").is_none() {
+        cargo.env("CARGO_INCREMENTAL", "0");
+    }
+    cargo
+}
+
 /// Shows the command, runs it with the terminal as its output, and wants it to succeed.
 pub(crate) fn run(command: &mut Command) -> Outcome {
     let line = shown(command);

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::command::{Outcome, cargo, output, shown, told};
+use crate::command::{Outcome, cargo, cargo_once, output, shown, told};
 
 /// Packages whose features applications choose. The features of other crates are reached through these.
 const CHOSEN: [&str; 2] = ["due", "due-sdk"];
@@ -30,7 +30,7 @@ fn features(metadata: &Value, package: &str) -> Outcome<Vec<String>> {
 
 /// The compiler's own warnings: what clippy knows besides does not depend on features, and costs twice the time.
 fn check(package: &str, features: &[&str]) -> Outcome {
-    let mut check = cargo();
+    let mut check = cargo_once();
     check.args(["check", "--quiet", "--package", package]).args(features);
     match told(&mut check)? {
         told if told.is_empty() => Ok(()),

@@ -4,7 +4,7 @@ use std::{env, path::PathBuf, process::Command, time::Instant};
 
 use crate::{
     backends,
-    command::{Outcome, cargo, root, run},
+    command::{Outcome, cargo, cargo_once, root, run},
     deny, features,
     progress::span,
     servers, setup, suites,
@@ -56,20 +56,23 @@ fn format() -> Outcome {
 
 fn clippy() -> Outcome {
     for features in [&["--all-features"][..], &[]] {
-        run(cargo().args(["clippy", "--workspace", "--all-targets"]).args(features).args(["--", "-D", "warnings"]))?;
+        run(cargo_once()
+            .args(["clippy", "--workspace", "--all-targets"])
+            .args(features)
+            .args(["--", "-D", "warnings"]))?;
     }
     Ok(())
 }
 
 fn docs() -> Outcome {
-    run(cargo().args(["doc", "--workspace", "--no-deps", "--all-features"]).env("RUSTDOCFLAGS", "-D warnings"))
+    run(cargo_once().args(["doc", "--workspace", "--no-deps", "--all-features"]).env("RUSTDOCFLAGS", "-D warnings"))
 }
 
 /// The servers end with this process, however it ends. What the suites saw on them must stand in the page of backends.
 fn test() -> Outcome {
     let everything = ["--workspace", "--all-features"];
     // Tests start programs too. Built in one go with the tests, they share every dependency with them.
-    run(cargo().arg("build").args(everything).args(["--bins", "--tests"]))?;
+    run(cargo_once().arg("build").args(everything).args(["--bins", "--tests"]))?;
     let servers = servers::all()?;
     backends::forget()?;
     let with = |tests: &mut Command| {
@@ -78,7 +81,7 @@ fn test() -> Outcome {
         tests.env(backends::VARIABLE, backends::folder());
     };
     suites::run(&everything, with)?;
-    let mut examples = cargo();
+    let mut examples = cargo_once();
     examples.arg("test").args(everything).arg("--doc");
     with(&mut examples);
     run(&mut examples)?;

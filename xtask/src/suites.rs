@@ -13,7 +13,7 @@ use std::{
 use serde_json::Value;
 
 use crate::{
-    command::{Outcome, cargo, output, root},
+    command::{Outcome, cargo_once, output, root},
     progress::span,
 };
 
@@ -99,7 +99,7 @@ fn run_one(suite: &Suite, lane: usize, with: &dyn Fn(&mut Command)) -> Outcome<b
 
 /// Builds the programs, and reads from cargo where they are; the long ones first, so that none is left at the end.
 fn built(args: &[&str]) -> Outcome<Vec<Suite>> {
-    let mut build = cargo();
+    let mut build = cargo_once();
     let told = output(build.arg("test").args(args).args(["--no-run", "--message-format=json-render-diagnostics"]))?;
     let messages = told.lines().filter_map(|line| serde_json::from_str(line).ok());
     let mut suites: Vec<Suite> = messages.filter_map(|message| suite(&message)).collect();
