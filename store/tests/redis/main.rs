@@ -5,6 +5,7 @@
 
 mod bench;
 mod faults;
+mod journal;
 mod login;
 mod relay;
 mod suites;
