@@ -1,9 +1,7 @@
 //! A master as a process of its own: `due-master --registry etcd://127.0.0.1:2379 --transport link://127.0.0.1:0`.
 
-use std::path::PathBuf;
-
 use clap::Parser;
-use due::{Cli, prelude::App};
+use due::{Cli, Url, prelude::App};
 use due_master::{Master, audit};
 
 /// The master of a fleet: an API for people
@@ -16,9 +14,9 @@ struct Args {
     /// Refuse everything that changes something
     #[arg(long)]
     read_only: bool,
-    /// The audit log of this master
-    #[arg(long, value_name = "FILE", default_value = "due-master-audit.jsonl")]
-    audit: PathBuf,
+    /// The audit log: a file of this master's own, or redis://host:port/0?ns=.. for one that masters share
+    #[arg(long, value_name = "FILE|URL", default_value = "due-master-audit.jsonl")]
+    audit: String,
     /// How many requests a second a token may make
     #[arg(long, value_name = "N", default_value_t = 50)]
     rate: u32,
@@ -29,14 +27,26 @@ struct Args {
     due: Cli,
 }
 
-fn app(args: Args) -> App {
+fn app(args: Args) -> due::Result<App> {
     let master = Master::new().listen(args.listen).read_only(args.read_only).rate(args.rate);
+    let master = match args.audit.contains("://") {
+        true => master.audit(audit::Redis::new(redis(&args.audit)?)),
+        false => master.audit(audit::File::new(args.audit)),
+    };
     let mut app = App::new(due::drivers()).transport("link://127.0.0.1:0");
     if let Some(peers) = args.peers {
         let url = format!("peer://{peers}");
         app = app.registry(&url).locator(&url).eventbus(&url).config(&url);
     }
-    app.with(master.audit(audit::File::new(args.audit))).args(args.due)
+    Ok(app.with(master).args(args.due))
+}
+
+fn redis(text: &str) -> due::Result<Url> {
+    let url = Url::parse(text)?;
+    match url.scheme() {
+        "redis" => Ok(url),
+        other => Err(due::Error::config(format!("--audit {other}://..: give a file, or redis://host:port"))),
+    }
 }
 
 #[tokio::main]
@@ -46,7 +56,7 @@ async fn main() -> due::Result<()> {
     let _log = due::log::start(&args.due.read()?.settings().log)?;
     let mut asked = std::pin::pin!(due::app::signal());
     let running = tokio::select! {
-        started = app(args).start() => started?,
+        started = app(args)?.start() => started?,
         ended = &mut asked => return ended,
     };
     for (part, url) in running.urls() {

@@ -60,7 +60,7 @@ impl Sink for File {
         .await
     }
 
-    async fn append(&self, record: &Record) -> Result<()> {
+    async fn append(&self, record: &Record) -> Result<bool> {
         let mut line = serde_json::to_vec(record).map_err(|e| Error::new(Kind::Internal, "a record").because(e))?;
         line.push(b'\n');
         if line.len() > LONGEST {
@@ -74,7 +74,8 @@ impl Sink for File {
                 // What was written of the line must not stand before the next one.
                 let _ = file.set_len(end);
                 failed(path, "cannot be written", e)
-            })
+            })?;
+            Ok(true)
         })
         .await
     }

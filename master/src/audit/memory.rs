@@ -29,13 +29,13 @@ impl Sink for Memory {
         Ok(self.all().back().cloned())
     }
 
-    async fn append(&self, record: &Record) -> Result<()> {
+    async fn append(&self, record: &Record) -> Result<bool> {
         let mut all = self.all();
         if all.len() >= MOST {
             all.pop_front();
         }
         all.push_back(record.clone());
-        Ok(())
+        Ok(true)
     }
 
     async fn read(&self, query: Query) -> Result<Vec<Record>> {

@@ -2,6 +2,8 @@
 
 mod file;
 mod memory;
+#[cfg(feature = "audit-redis")]
+mod redis;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -14,6 +16,8 @@ use utoipa::ToSchema;
 
 pub use file::File;
 pub use memory::Memory;
+#[cfg(feature = "audit-redis")]
+pub use redis::Redis;
 
 use crate::auth::hex;
 
@@ -95,14 +99,18 @@ impl Query {
     }
 }
 
-/// Where records are kept. Each has one writer.
+/// How often a record is offered while others write theirs.
+const ATTEMPTS: usize = 100;
+
+/// Where records are kept.
 #[async_trait]
 pub trait Sink: Send + Sync + 'static {
     /// The last record, after a look whether the chain is whole. Errors: `Config` where it is not, with its place.
     async fn open(&self) -> Result<Option<Record>>;
 
-    /// Keeps a record; once this returns it outlives a crash of the process.
-    async fn append(&self, record: &Record) -> Result<()>;
+    /// Keeps a record; once this says `true` it outlives a crash of the process. `false`: the record that it follows is
+    /// not the last one, as somebody else has written since; nothing is kept.
+    async fn append(&self, record: &Record) -> Result<bool>;
 
     /// Records, newest first.
     async fn read(&self, query: Query) -> Result<Vec<Record>>;
@@ -123,16 +131,29 @@ impl Audit {
     /// Writes a record and answers its number.
     pub(crate) async fn write(&self, record: Record) -> Result<u64> {
         let mut last = self.last.lock().await;
-        let (seq, prev) = last.as_ref().map_or((1, String::new()), |l| (l.seq + 1, l.hash.clone()));
-        let time_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| t.as_millis() as u64);
-        let mut record = Record { seq, prev, time_ms, ..record };
-        record.hash = record.digest()?;
-        self.sink.append(&record).await?;
-        *last = Some(record);
-        Ok(seq)
+        for _ in 0..ATTEMPTS {
+            let record = chained(record.clone(), last.as_ref())?;
+            if self.sink.append(&record).await? {
+                let seq = record.seq;
+                *last = Some(record);
+                return Ok(seq);
+            }
+            let newest = Query { limit: 1, ..Query::default() };
+            *last = self.sink.read(newest).await?.into_iter().next();
+        }
+        Err(Error::new(Kind::Overloaded, "others write to the audit log all the time"))
     }
 
     pub(crate) async fn read(&self, query: Query) -> Result<Vec<Record>> {
         self.sink.read(query).await
     }
+}
+
+/// The record as it stands behind `last`.
+fn chained(record: Record, last: Option<&Record>) -> Result<Record> {
+    let (seq, prev) = last.map_or((1, String::new()), |l| (l.seq + 1, l.hash.clone()));
+    let time_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| t.as_millis() as u64);
+    let mut record = Record { seq, prev, time_ms, ..record };
+    record.hash = record.digest()?;
+    Ok(record)
 }
