@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use due_cluster::admin::Ask;
-use due_core::{Kind, registry::Instance};
+use due_core::{
+    Kind,
+    registry::{Instance, InstanceKind},
+};
 use futures_util::future::join_all;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::time::Instant;
@@ -47,8 +50,12 @@ impl Api {
         fan
     }
 
-    /// Asks one.
+    /// Asks one. Masters carry no messages: they answer people, and nobody else.
     pub(crate) async fn ask_one<T: DeserializeOwned>(&self, member: &Instance, ask: &Ask) -> Result<T, Problem> {
+        if member.kind == InstanceKind::Master {
+            let text = format!("{} is a master: it has nothing of that, and nothing to be emptied of", member.id);
+            return Err(Problem::conflict("not_applicable", text).with("node", &member.id));
+        }
         let answer = self.admin.ask(member, ask, Instant::now() + BUDGET).await;
         answer.map_err(|e| Problem::from(e).with("node", &member.id))
     }

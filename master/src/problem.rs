@@ -13,6 +13,9 @@ use utoipa::{
     openapi::{Content, RefOr, ResponseBuilder, response, schema::Ref},
 };
 
+/// Where a problem has the methods of its path.
+const ALLOWED: &str = "allowed";
+
 /// What went wrong.
 #[derive(Clone, Debug)]
 pub(crate) struct Problem {
@@ -60,6 +63,12 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "not_found", detail)
     }
 
+    /// The path has these methods, and not the one that was asked.
+    pub(crate) fn not_allowed(allowed: &str) -> Self {
+        let text = format!("this path takes {allowed}");
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", text).with(ALLOWED, allowed)
+    }
+
     pub(crate) fn conflict(code: &'static str, detail: impl Into<String>) -> Self {
         Self::new(StatusCode::CONFLICT, code, detail)
     }
@@ -103,6 +112,7 @@ pub(crate) fn backend(e: Error) -> Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let allowed = self.more.get(ALLOWED).and_then(|methods| HeaderValue::from_str(methods).ok());
         let view = ProblemView {
             kind: format!("urn:due:{}", self.code),
             code: self.code.to_owned(),
@@ -123,6 +133,7 @@ impl IntoResponse for Problem {
             StatusCode::TOO_MANY_REQUESTS => drop(headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"))),
             _ => {}
         }
+        allowed.map(|methods| headers.insert(header::ALLOW, methods));
         response
     }
 }

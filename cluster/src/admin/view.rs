@@ -76,7 +76,7 @@ pub struct SessionView {
     /// The gate's number for it.
     pub cid: u64,
     /// Its user: a number or a text.
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<serde_json::Value>))]
     pub uid: Option<Uid>,
     /// The epoch of the login.
     pub epoch: Option<u64>,

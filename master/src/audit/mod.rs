@@ -41,7 +41,7 @@ pub struct Record {
     /// Only looked what would happen?
     pub dry_run: bool,
     /// What else was asked.
-    #[schema(value_type = Object)]
+    #[schema(value_type = serde_json::Value)]
     pub detail: serde_json::Value,
     /// The record whose outcome this one is.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -7,7 +7,7 @@ mod tokens;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-pub(crate) use needs::{NEEDS, Need, need};
+pub(crate) use needs::{NEEDS, Need, methods, need};
 pub(crate) use rate::Rates;
 pub(crate) use tokens::{Kept, Refused, Tokens, hex};
 

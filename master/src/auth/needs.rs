@@ -57,7 +57,14 @@ pub(crate) const NEEDS: &[(&str, &str, Need)] = &[
     ("POST", "/api/v1/users/kick", Need::Role(Operator)),
 ];
 
-/// What an endpoint needs; one that is not in the table is for nobody.
+/// What an endpoint needs; one that is not in the table is for nobody. Whoever may read it may ask for its head.
 pub(crate) fn need(method: &str, path: &str) -> Option<Need> {
+    let method = if method == "HEAD" { "GET" } else { method };
     NEEDS.iter().find(|(m, p, _)| *m == method && *p == path).map(|(.., need)| *need)
+}
+
+/// The methods that a path has, as the header `Allow` lists them.
+pub(crate) fn methods(path: &str) -> String {
+    let all: Vec<&str> = NEEDS.iter().filter(|(_, p, _)| *p == path).map(|(method, ..)| *method).collect();
+    all.join(", ")
 }

@@ -106,7 +106,7 @@ pub(super) struct NewBroadcast {
     /// The number of the push.
     route: i32,
     /// The message as JSON, for pushes whose bodies are JSON.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<serde_json::Value>)]
     body: Option<Value>,
     /// The message in hexadecimal, for all others. One of the two.
     hex: Option<String>,

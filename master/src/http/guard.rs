@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::{
     api::Api,
     audit::Record,
-    auth::{Caller, Need, need},
+    auth::{Caller, Need, methods, need},
     problem::{Problem, backend},
 };
 
@@ -44,7 +44,7 @@ async fn admit(api: &Api, request: &mut Parts) -> Result<(), Problem> {
         }
         Some(_) if changes && api.read_only => Some(denied("this master is read-only")),
         Some(_) => None,
-        None => return Err(Problem::not_found("there is nothing under this path for this method")),
+        None => return Err(no_such(&path)),
     };
     if let Some(problem) = refused {
         if changes {
@@ -54,6 +54,14 @@ async fn admit(api: &Api, request: &mut Parts) -> Result<(), Problem> {
     }
     request.extensions.insert(caller);
     Ok(())
+}
+
+/// Nothing is there for this method, or at all.
+fn no_such(path: &str) -> Problem {
+    match methods(path) {
+        none if none.is_empty() => Problem::not_found("there is nothing under this path"),
+        some => Problem::not_allowed(&some),
+    }
 }
 
 async fn caller(api: &Api, request: &Parts) -> Result<Caller, Problem> {

@@ -25,7 +25,6 @@ mod users;
 use axum::{
     Router,
     extract::DefaultBodyLimit,
-    http::StatusCode,
     middleware::{from_fn, from_fn_with_state},
 };
 pub(crate) use serve::serve;
@@ -41,9 +40,6 @@ pub(crate) fn router(api: &Api) -> Router {
     let documented = OpenApiRouter::with_openapi(contract::empty()).nest("/api/v1", endpoints());
     let (router, contract) = documented.split_for_parts();
     router
-        .method_not_allowed_fallback(|| async {
-            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this path does not take that method")
-        })
         .layer(from_fn_with_state(api.clone(), idempotency::once))
         .layer(from_fn_with_state(api.clone(), guard::guard))
         .fallback(|| async { Problem::not_found("there is nothing under this path") })

@@ -40,7 +40,7 @@ pub(super) struct Bound {
 #[derive(Serialize, ToSchema)]
 pub(super) struct UserView {
     /// The user.
-    #[schema(value_type = Object)]
+    #[schema(value_type = serde_json::Value)]
     uid: Uid,
     /// The gate that holds the connection.
     gate: String,
@@ -189,7 +189,7 @@ pub(super) struct NewPush {
     /// The number of the push.
     route: i32,
     /// The message as JSON, for pushes whose bodies are JSON.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<serde_json::Value>)]
     body: Option<Value>,
     /// The message in hexadecimal, for all others. One of the two.
     hex: Option<String>,
