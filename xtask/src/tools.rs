@@ -49,6 +49,12 @@ const CHROMIUM: Tool = Tool {
     packages: &["chromium", "fonts-dejavu-core"],
     present: || answers("chromium", "--version"),
 };
+const PYTHON: Tool = Tool {
+    name: "Python 3 with venv",
+    purpose: "it runs what tries the API of the master",
+    packages: &["python3", "python3-venv"],
+    present: || output(program("python3").args(["-c", "import ensurepip, venv"])).is_ok(),
+};
 pub(crate) const REDIS: Tool = Tool {
     name: "Redis",
     purpose: "its backends are tested on it",
@@ -72,7 +78,7 @@ pub(crate) const MAVEN: Tool =
 
 /// What builds and tests need beside Rust. In the order of installation: some packages of Node.js bring npm along, and
 /// then refuse Debian's.
-pub(crate) const TOOLS: [&Tool; 6] = [&GO, &C, &PROTOC, &NODE, &NPM, &CHROMIUM];
+pub(crate) const TOOLS: [&Tool; 7] = [&GO, &C, &PROTOC, &NODE, &NPM, &CHROMIUM, &PYTHON];
 
 /// Installs those that are missing with apt-get.
 pub(crate) fn ensure(tools: &[&Tool]) -> Outcome {

@@ -7,5 +7,6 @@ mod contract;
 mod nodes;
 mod odd;
 mod roles;
+mod schemathesis;
 mod users;
 mod world;
