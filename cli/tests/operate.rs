@@ -223,6 +223,23 @@ async fn tokens_are_made_used_from_a_file_and_revoked() {
 }
 
 #[tokio::test]
+async fn what_has_happened_is_shown_and_what_happens_is_followed() {
+    let world = World::new().await;
+    let set = |weight: &'static str| ["node", "set", "game-1", "--weight", weight, "--reason", "more work"];
+    world.json(&set("3")).await;
+    let seen = world.json(&["events", "--kind", "node.", "--limit", "1"]).await;
+    assert_eq!((&seen["items"][0]["subject"], &seen["items"][0]["by"]), (&json!("node/game-1"), &json!("first")));
+    let variables = [("DUE_MASTER", &*world.master), ("DUE_TOKEN", &*world.token)];
+    let mut follower = common::Follower::new(&["events", "--follow", "--kind", "node.", "--json"], &variables);
+    let line = async |follower: &mut common::Follower| serde_json::from_str::<Value>(&follower.line().await).unwrap();
+    assert_eq!(line(&mut follower).await["id"], seen["items"][0]["id"], "first what there is");
+    world.json(&set("4")).await;
+    assert_eq!(line(&mut follower).await["kind"], "node.change");
+    follower.end().await;
+    world.stop().await;
+}
+
+#[tokio::test]
 async fn what_is_wrong_with_the_way_to_a_master_is_named() {
     let none = due(&["ps"], "", &[]).await;
     assert!(none.code == Some(1) && none.err.contains("DUE_TOKEN"), "{}", none.err);

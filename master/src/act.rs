@@ -5,7 +5,8 @@ use serde_json::Value;
 use crate::{
     api::Api,
     audit::Record,
-    auth::Caller,
+    auth::{Caller, Role},
+    events::Event,
     problem::{Problem, backend},
 };
 
@@ -47,9 +48,23 @@ impl Api {
         let done = doing.await;
         let outcome = done.as_ref().map_or_else(|problem| problem.code.to_owned(), |_| "done".to_owned());
         let record = Record { of: Some(seq), outcome: Some(outcome), detail: Value::Null, ..record };
+        if !deed.dry_run {
+            self.events.add(acted(&record));
+        }
         if let Err(e) = self.audit.write(record).await {
             tracing::error!(error = %e, record = seq, "the audit log does not take an outcome");
         }
         done
     }
+}
+
+/// What is in the audit log, as far as it is for those who may see what it is about.
+pub(crate) fn acted(record: &Record) -> Event {
+    let need = match record.verb.split('.').next() {
+        Some("user" | "users") => Role::Support,
+        Some("token" | "role" | "denied") => Role::Admin,
+        _ => Role::Viewer,
+    };
+    let (by, outcome) = (Some(record.actor_name.clone()), record.outcome.clone());
+    Event { by, outcome, need, ..Event::new(&record.verb, &record.resource, &record.reason) }
 }

@@ -7,6 +7,7 @@ use due_cluster::admin::Admin;
 use crate::{
     audit::Audit,
     auth::{Rates, Tokens},
+    events::Events,
     idempotency::Remembered,
     members::Members,
 };
@@ -22,6 +23,7 @@ pub(crate) struct Inner {
     pub(crate) rates: Rates,
     pub(crate) audit: Audit,
     pub(crate) remembered: Remembered,
+    pub(crate) events: Events,
     pub(crate) read_only: bool,
     /// The id of this master.
     pub(crate) id: String,

@@ -10,6 +10,8 @@
 //! | `auth` | tokens, roles, rates |
 //! | [`audit`] | what was done by whom |
 //! | `act` | doing something that is written down |
+//! | `events` | what has happened, for those who look and those who follow |
+//! | `settings` | changes of live settings, as events |
 //! | `fanout` | asking many instances |
 //! | `members` | who is listed, and who was |
 //! | `idempotency` | a change that is sent twice is made once |
@@ -19,11 +21,13 @@ mod act;
 mod api;
 pub mod audit;
 mod auth;
+mod events;
 mod fanout;
 mod http;
 mod idempotency;
 mod master;
 mod members;
 mod problem;
+mod settings;
 
 pub use master::Master;

@@ -18,8 +18,10 @@ use crate::{
     api::{Api, Inner},
     audit::{self, Audit, Sink},
     auth::{Rates, Tokens},
+    events::Events,
     http,
     members::Members,
+    settings,
 };
 
 /// An API for people beside the parts of an application, or alone in a process of a fleet.
@@ -124,12 +126,13 @@ impl Beside for Master {
         let id = self.id.unwrap_or_else(|| format!("master-{:08x}", rand::random::<u32>()));
         let mut instance = Instance::new(InstanceKind::Master, id.clone(), "master");
         instance.endpoints = vec![url.to_string()];
-        let mut tasks = JoinSet::new();
-        let members = Members::follow(admin.cluster().registry(), &mut tasks).await?;
+        let (mut tasks, events) = (JoinSet::new(), Events::default());
+        let members = Members::follow(admin.cluster().registry(), &mut tasks, &events).await?;
+        tasks.spawn(settings::settings(admin.cluster().config().clone(), events.clone()));
         let registration = admin.cluster().registry().register(instance).await?;
         let audit = Audit::open(self.audit).await?;
         let (rates, read_only, remembered) = (Rates::new(self.rate), self.read_only, Default::default());
-        let api = Api(Arc::new(Inner { admin, members, tokens, rates, audit, remembered, read_only, id }));
+        let api = Api(Arc::new(Inner { admin, members, tokens, rates, audit, remembered, events, read_only, id }));
         let router = http::router(&api);
         let task = tokio::spawn(async move {
             let _tasks = tasks;

@@ -9,11 +9,14 @@ use std::{
 use axum::http::StatusCode;
 use due_core::{
     Result,
-    registry::{Instance, InstanceKind, Registry, View},
+    registry::{Freshness, Instance, InstanceKind, Registry, State, View},
 };
 use tokio::{task::JoinSet, time::Instant};
 
-use crate::problem::Problem;
+use crate::{
+    events::{Event, Events},
+    problem::Problem,
+};
 
 /// Instances that are remembered after they have left.
 const MOST: usize = 1024;
@@ -31,16 +34,18 @@ struct Seen {
 
 impl Members {
     /// Follows the registry in tasks that end with `tasks`.
-    pub(crate) async fn follow(registry: &dyn Registry, tasks: &mut JoinSet<()>) -> Result<Self> {
+    pub(crate) async fn follow(registry: &dyn Registry, tasks: &mut JoinSet<()>, events: &Events) -> Result<Self> {
         let members = Self::default();
         for kind in InstanceKind::ALL {
             let mut watch = registry.watch(kind).await?;
             members.show(kind, watch.view());
-            let shown = members.clone();
+            let (shown, events) = (members.clone(), events.clone());
             tasks.spawn(async move {
                 loop {
                     let view = watch.changed().await;
-                    shown.show(kind, view);
+                    if let Some(before) = shown.show(kind, view.clone()) {
+                        compare(kind, (&before, &view), &events);
+                    }
                 }
             });
         }
@@ -51,7 +56,8 @@ impl Members {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn show(&self, kind: InstanceKind, view: View) {
+    /// Shows this from now on; what was shown before.
+    fn show(&self, kind: InstanceKind, view: View) -> Option<View> {
         let mut seen = self.seen();
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| t.as_secs());
         let listed = |id: &str| view.members.iter().any(|m| &*m.id.0 == id);
@@ -63,7 +69,7 @@ impl Members {
         while seen.left.len() > MOST {
             seen.left.pop_front();
         }
-        seen.views.insert(kind, view);
+        seen.views.insert(kind, view)
     }
 
     /// All of a kind, by id.
@@ -79,8 +85,8 @@ impl Members {
     /// For how long the registry has not answered, in seconds; nothing while it does.
     pub(crate) fn stale_secs(&self) -> Option<u64> {
         let since = |view: &View| match view.fresh {
-            due_core::registry::Freshness::Live => None,
-            due_core::registry::Freshness::Stale { since } => Some(Instant::now().duration_since(since).as_secs()),
+            Freshness::Live => None,
+            Freshness::Stale { since } => Some(Instant::now().duration_since(since).as_secs()),
         };
         self.seen().views.values().filter_map(since).max()
     }
@@ -102,5 +108,76 @@ impl Members {
                 })
             }
         }
+    }
+}
+
+/// Tells what is another between two views of a kind.
+fn compare(kind: InstanceKind, (before, now): (&View, &View), events: &Events) {
+    if !before.is_live() && before.members.is_empty() {
+        // It was not known yet who is there.
+        return;
+    }
+    let old = |new: &Instance| before.members.iter().find(|old| old.id == new.id);
+    for new in now.members.iter() {
+        let tell = |what: &str, text: String| events.add(Event::new(what, new.key(), text));
+        match old(new) {
+            None => tell("instance.joined", format!("{}, {}", new.name, word(new.state))),
+            Some(old) if old.incarnation != new.incarnation => tell("instance.restarted", word(new.state).to_owned()),
+            Some(old) => {
+                if old.state != new.state {
+                    tell("instance.state", format!("{}, was {}", word(new.state), word(old.state)));
+                }
+                if old.weight != new.weight || old.labels != new.labels {
+                    tell("instance.changed", format!("weight {}, labels {}", new.weight, labels(new)));
+                }
+            }
+        }
+    }
+    let still = |old: &&Instance| now.members.iter().any(|new| new.id == old.id);
+    for old in before.members.iter().filter(|old| !still(old)) {
+        events.add(Event::new("instance.left", old.key(), format!("was {}", word(old.state))));
+    }
+    let subject = || format!("registry/{kind}");
+    match (before.is_live(), now.is_live()) {
+        (true, false) => events.add(Event::new("registry.silent", subject(), "what is shown is the last that it said")),
+        (false, true) => events.add(Event::new("registry.back", subject(), "it answers again")),
+        _ => {}
+    }
+}
+
+fn word(state: State) -> &'static str {
+    crate::http::state(state)
+}
+
+fn labels(of: &Instance) -> String {
+    of.labels.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(before: &[Instance], now: &[Instance], expected: &[(&str, &str)]) {
+        let view = |members: &[Instance]| View { members: members.into(), fresh: Freshness::Live, skipped: 0 };
+        let events = Events::default();
+        compare(InstanceKind::Gate, (&view(before), &view(now)), &events);
+        let seen = events.behind(0, 10, |_| true).events;
+        let told: Vec<_> = seen.iter().map(|e| (e.kind.as_str(), e.text.as_str())).collect();
+        assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn who_comes_goes_starts_anew_or_becomes_another_is_told() {
+        let mut one = Instance::new(InstanceKind::Gate, "gate-1", "gate");
+        one.state = State::Work;
+        check(&[], &[one.clone()], &[("instance.joined", "gate, work")]);
+        check(&[one.clone()], &[one.clone()], &[]);
+        let other =
+            Instance { state: State::Hang, weight: 7, labels: [("zone".into(), "a".into())].into(), ..one.clone() };
+        let told = [("instance.state", "hang, was work"), ("instance.changed", "weight 7, labels zone=a")];
+        check(&[one.clone()], &[other], &told);
+        let anew = Instance { incarnation: due_core::Incarnation(one.incarnation.0 ^ 1), ..one.clone() };
+        check(&[one.clone()], &[anew], &[("instance.restarted", "work")]);
+        check(&[one], &[], &[("instance.left", "was work")]);
     }
 }

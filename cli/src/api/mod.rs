@@ -20,6 +20,8 @@ pub(crate) struct Access {
 
 /// How long an answer may take: a master waits 2 s for each instance.
 const LIMIT: Duration = Duration::from_secs(15);
+/// How long a stream may last; a master ends it earlier.
+const STREAM: Duration = Duration::from_secs(2 * 3600);
 /// Most bytes of an answer.
 const LARGEST: usize = 64 << 20;
 
@@ -73,6 +75,18 @@ impl Api {
 
     pub(crate) async fn get(&self, path: &str, query: &Query) -> Outcome<Answer> {
         self.answer(self.request(Method::GET, path).query(query)).await
+    }
+
+    /// Begins to read a stream of events behind one of them; nothing if the master cannot be reached now.
+    pub(crate) async fn follow(&self, path: &str, query: &Query, last: &str) -> Outcome<Option<Response>> {
+        let request = self.request(Method::GET, path).query(query).header("Last-Event-ID", last);
+        let Ok(answer) = request.timeout(STREAM).send().await else { return Ok(None) };
+        let status = answer.status();
+        if status.is_success() {
+            return Ok(Some(answer));
+        }
+        let body = serde_json::from_slice(&bytes_of(answer).await?).unwrap_or(Value::Null);
+        Err(problem(status, &body))
     }
 
     /// Asks for a change. The key keeps it from being made twice, however often the request arrives.

@@ -4,6 +4,7 @@ mod audit;
 mod broadcast;
 mod config;
 mod drain;
+mod events;
 mod fleet;
 mod tokens;
 mod users;
@@ -23,6 +24,7 @@ use audit::Audit;
 use broadcast::Broadcast;
 use config::Config;
 use drain::Drain;
+use events::Events;
 use fleet::{Node, Route};
 use tokens::Token;
 use users::{Kick, Push, User};
@@ -57,6 +59,8 @@ pub(crate) enum Command {
     Token(Token),
     /// What was done, by whom, why.
     Audit(Audit),
+    /// What has happened in the fleet; with --follow what happens.
+    Events(Events),
 }
 
 /// What every change is told.
@@ -129,6 +133,7 @@ impl Operator<'_> {
             Command::Drain(what) => self.drain(what).await,
             Command::Token(what) => self.token(what).await,
             Command::Audit(what) => self.audit(what).await,
+            Command::Events(what) => self.events(what).await,
         }
     }
 

@@ -55,6 +55,8 @@ pub(crate) const NEEDS: &[(&str, &str, Need)] = &[
     ("GET", "/api/v1/config/{key}/status", Need::Role(Viewer)),
     ("GET", "/api/v1/cluster/graph", Need::Role(Viewer)),
     ("POST", "/api/v1/users/kick", Need::Role(Operator)),
+    ("GET", "/api/v1/events", Need::Role(Viewer)),
+    ("GET", "/api/v1/events/stream", Need::Role(Viewer)),
 ];
 
 /// What an endpoint needs; one that is not in the table is for nobody. Whoever may read it may ask for its head.

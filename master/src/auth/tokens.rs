@@ -105,6 +105,13 @@ impl Tokens {
         Ok(found.map(|kept| Caller { id: kept.id.clone(), name: kept.name.clone(), roles: kept.roles.clone() }))
     }
 
+    /// Is the token still there, with the same roles? Also if the source does not answer now.
+    pub(crate) async fn holds(&self, caller: &Caller) -> bool {
+        let Ok(document) = self.document().await else { return true };
+        let same = |kept: &&Kept| kept.id == caller.id && kept.roles == caller.roles;
+        document.tokens.iter().find(same).is_some_and(|kept| kept.expires.is_none_or(|at| now() < at))
+    }
+
     /// All of them.
     pub(crate) async fn list(&self) -> Result<Vec<Kept>> {
         Ok(self.load().await?.0.tokens)

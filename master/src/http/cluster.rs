@@ -108,7 +108,7 @@ fn warnings(api: &Api, all: &[Instance], view: &ClusterView) -> Vec<String> {
 }
 
 /// The word for a state.
-pub(super) fn state(state: Standing) -> &'static str {
+pub(crate) fn state(state: Standing) -> &'static str {
     match state {
         Standing::Work => "work",
         Standing::Busy => "busy",

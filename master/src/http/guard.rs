@@ -9,6 +9,7 @@ use axum::{
 use serde_json::json;
 
 use crate::{
+    act::acted,
     api::Api,
     audit::Record,
     auth::{Caller, Need, methods, need},
@@ -98,6 +99,7 @@ async fn note(api: &Api, caller: &Caller, request: &Parts, problem: &Problem) {
         outcome: Some("denied".to_owned()),
         ..Record::default()
     };
+    api.events.add(acted(&record));
     if let Err(e) = api.audit.write(record).await {
         tracing::error!(error = %e, "the audit log does not take a record");
     }

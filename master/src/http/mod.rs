@@ -8,6 +8,7 @@ mod contract;
 mod counted;
 mod crowd;
 mod drain;
+mod events;
 mod extract;
 mod graph;
 mod guard;
@@ -27,6 +28,7 @@ use axum::{
     extract::DefaultBodyLimit,
     middleware::{from_fn, from_fn_with_state},
 };
+pub(crate) use cluster::state;
 pub(crate) use serve::serve;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -84,4 +86,6 @@ fn endpoints() -> OpenApiRouter<Api> {
         .routes(routes!(config::rollback))
         .routes(routes!(config::status))
         .routes(routes!(audit::audit))
+        .routes(routes!(events::list))
+        .routes(routes!(events::stream))
 }

@@ -4,6 +4,7 @@
 mod bad;
 mod config;
 mod contract;
+mod events;
 mod nodes;
 mod odd;
 mod roles;

@@ -47,6 +47,8 @@ const NEEDS: &[(&str, &str, &str)] = &[
     ("GET", "/api/v1/config/{key}/status", "viewer"),
     ("GET", "/api/v1/cluster/graph", "viewer"),
     ("POST", "/api/v1/users/kick", "operator"),
+    ("GET", "/api/v1/events", "viewer"),
+    ("GET", "/api/v1/events/stream", "viewer"),
 ];
 
 #[tokio::test] // B106, B107

@@ -113,6 +113,14 @@ impl World {
     }
 }
 
+const STREAM: &str = "content-type: text/event-stream";
+
+/// A stream does not end: what it says first is what there is of it.
+fn is_a_stream_that_speaks(read: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(read);
+    text.split_once("\r\n\r\n").is_some_and(|(head, body)| head.contains(STREAM) && body.contains("\n\n"))
+}
+
 /// The API, with the token of an admin.
 pub(crate) struct Api {
     addr: SocketAddr,
@@ -179,11 +187,15 @@ impl Api {
         // A server that has answered already need not read on.
         let _ = socket.write_all(bytes).await;
         let mut read = Vec::new();
-        let _ = socket.read_to_end(&mut read).await;
+        while !is_a_stream_that_speaks(&read) && socket.read_buf(&mut read).await.is_ok_and(|n| n > 0) {}
         let text = String::from_utf8(read).unwrap();
         let (headers, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {text:?}"));
         let status = headers.split(' ').nth(1).unwrap().parse().unwrap();
-        let json = if body.is_empty() { Value::Null } else { serde_json::from_str(body).unwrap() };
+        let json = match headers.contains(STREAM) {
+            true => Value::from(body),
+            false if body.is_empty() => Value::Null,
+            false => serde_json::from_str(body).unwrap(),
+        };
         Answer { status, headers: headers.to_owned(), body: json }
     }
 

@@ -1,0 +1,183 @@
+//! What has happened: looked at, and followed.
+
+use std::{convert::Infallible, fmt::Write, time::Duration};
+
+use axum::{
+    Extension, Json,
+    body::Body,
+    extract::State,
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use futures_util::stream;
+use serde::{Deserialize, Serialize};
+use tokio::{sync::OwnedSemaphorePermit, time::timeout};
+use utoipa::{IntoParams, ToSchema};
+
+use super::{extract::Ask, query::limit, serve::Lasting};
+use crate::{
+    api::Api,
+    auth::Caller,
+    events::{Event, KEPT},
+    problem::{Denials, Problem, ProblemView},
+};
+
+/// Events in one piece of a stream.
+const AT_ONCE: usize = 64;
+/// So long nothing happens before a stream says that it lives.
+const QUIET: Duration = Duration::from_secs(15);
+/// A stream of a token that was revoked ends after this at the latest, and then that of a viewer who may be none any more.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Which events.
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Wanted {
+    /// Whose kinds begin so: `instance.`, `config.`, `user.kick`.
+    kind: Option<String>,
+    /// Whose subjects begin so: `gate/`, `config/game/`.
+    subject: Option<String>,
+}
+
+impl Wanted {
+    fn takes(&self, event: &Event) -> bool {
+        self.kind.as_ref().is_none_or(|kind| event.kind.starts_with(kind))
+            && self.subject.as_ref().is_none_or(|subject| event.subject.starts_with(subject))
+    }
+}
+
+/// How many, and from where on.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct EventsQuery {
+    /// Whose kinds begin so: `instance.`, `config.`, `user.kick`.
+    kind: Option<String>,
+    /// Whose subjects begin so: `gate/`, `config/game/`.
+    subject: Option<String>,
+    /// At most so many: 1 to 1000, 100 by default.
+    #[param(minimum = 1, maximum = 1000)]
+    limit: Option<usize>,
+    /// Those behind this one: an `id`, or the `cursor` of an answer. Without it they are the newest.
+    cursor: Option<String>,
+}
+
+/// Some events.
+#[derive(Serialize, ToSchema)]
+pub(super) struct EventsPage {
+    /// The events, oldest first.
+    items: Vec<Event>,
+    /// Where the next page begins; nothing if there is no more by now.
+    next: Option<String>,
+    /// Go on from here, now or later, also with a stream.
+    cursor: String,
+}
+
+/// What has happened in the fleet, as far as this master has seen it since it started: the last 4096 events. Acts are those
+/// of this master; what users had done to them is for those who may see users.
+#[utoipa::path(get, path = "/events", tag = "events", params(EventsQuery),
+    responses((status = 200, body = EventsPage),
+        (status = 410, body = ProblemView, content_type = "application/problem+json", description = "cursor_expired: it is of another master, or what stood behind it has gone"),
+        Denials))]
+pub(super) async fn list(
+    State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
+    Ask(query): Ask<EventsQuery>,
+) -> Result<Json<EventsPage>, Problem> {
+    let limit = limit(query.limit)?;
+    let wanted = Wanted { kind: query.kind, subject: query.subject };
+    let takes = |event: &Event| caller.may(event.need) && wanted.takes(event);
+    let place = match query.cursor.as_deref() {
+        Some(cursor) => api.events.place(cursor).filter(|place| api.events.reaches(*place)).ok_or_else(expired)?,
+        None => api.events.newest(limit, takes),
+    };
+    let behind = api.events.behind(place, limit, takes);
+    let cursor = api.events.cursor(behind.place);
+    let more = !api.events.behind(behind.place, 1, takes).events.is_empty();
+    Ok(Json(EventsPage { items: behind.events, next: more.then(|| cursor.clone()), cursor }))
+}
+
+fn expired() -> Problem {
+    let text = format!("this master does not know that place, or no longer: it keeps {KEPT} events; begin without it");
+    Problem::new(StatusCode::GONE, "cursor_expired", text)
+}
+
+/// The same as it happens, as server-sent events whose data is one event as JSON. `Last-Event-ID` goes on behind that one; a
+/// reader who is too slow gets an event `lost` that says how many it has missed. It ends with its token, and after an hour.
+#[utoipa::path(get, path = "/events/stream", tag = "events",
+    params(Wanted, ("Last-Event-ID" = Option<String>, Header, description = "the id of the last event that was read")),
+    responses((status = 200, body = String, content_type = "text/event-stream"),
+        (status = 410, body = ProblemView, content_type = "application/problem+json", description = "cursor_expired: it is of another master"),
+        Denials))]
+pub(super) async fn stream(
+    State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
+    Extension(lasting): Extension<Lasting>,
+    Ask(wanted): Ask<Wanted>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let place = match headers.get("last-event-id") {
+        Some(id) => id.to_str().ok().and_then(|id| api.events.place(id)).ok_or_else(expired)?,
+        None => api.events.end(),
+    };
+    let permit = api.events.follow().ok_or_else(|| {
+        let text = "too many follow the events of this master: try another one";
+        Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_streams", text)
+    })?;
+    lasting.last();
+    let follower = Follower { api, caller, wanted, place, greeted: false, _permit: permit };
+    let pieces = stream::unfold(follower, |mut follower| async move {
+        let piece = follower.next().await?;
+        Some((Ok::<_, Infallible>(piece), follower))
+    });
+    Ok(([(header::CONTENT_TYPE, "text/event-stream")], Body::from_stream(pieces)).into_response())
+}
+
+/// Somebody who follows.
+struct Follower {
+    api: Api,
+    caller: Caller,
+    wanted: Wanted,
+    /// Behind what was written.
+    place: u64,
+    greeted: bool,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Follower {
+    /// The next piece of the stream; nothing at its end.
+    async fn next(&mut self) -> Option<String> {
+        if !std::mem::replace(&mut self.greeted, true) {
+            // Whoever loses the connection before anything has happened goes on from here.
+            return Some(format!("id: {}\n\n", self.api.events.cursor(self.place)));
+        }
+        let quiet = tokio::time::Instant::now() + QUIET;
+        loop {
+            let more = timeout(LOOK, self.api.events.past(self.place)).await.is_ok();
+            if !self.api.tokens.holds(&self.caller).await {
+                return None;
+            }
+            if more && let Some(piece) = self.piece() {
+                return Some(piece);
+            }
+            if tokio::time::Instant::now() >= quiet {
+                return Some(": nothing has happened\n\n".to_owned());
+            }
+        }
+    }
+
+    /// What stands behind the place, if there is something for this one.
+    fn piece(&mut self) -> Option<String> {
+        let takes = |event: &Event| self.caller.may(event.need) && self.wanted.takes(event);
+        let behind = self.api.events.behind(self.place, AT_ONCE, takes);
+        self.place = behind.place;
+        let mut piece = String::new();
+        if behind.lost > 0 {
+            let _ = write!(piece, "event: lost\ndata: {{\"lost\":{}}}\n\n", behind.lost);
+        }
+        for event in &behind.events {
+            let data = serde_json::to_string(event).unwrap_or_default();
+            let _ = write!(piece, "id: {}\ndata: {data}\n\n", event.id);
+        }
+        (!piece.is_empty()).then_some(piece)
+    }
+}
