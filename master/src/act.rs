@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::{
     api::Api,
     audit::Record,
-    auth::{Caller, Role},
+    auth::Caller,
     events::Event,
     problem::{Problem, backend},
 };
@@ -61,9 +61,9 @@ impl Api {
 /// What is in the audit log, as far as it is for those who may see what it is about.
 pub(crate) fn acted(record: &Record) -> Event {
     let need = match record.verb.split('.').next() {
-        Some("user" | "users") => Role::Support,
-        Some("token" | "role" | "denied") => Role::Admin,
-        _ => Role::Viewer,
+        Some("user" | "users") => "users:read",
+        Some("token" | "role" | "denied") => "audit:read",
+        _ => "events:read",
     };
     let (by, outcome) = (Some(record.actor_name.clone()), record.outcome.clone());
     Event { by, outcome, need, ..Event::new(&record.verb, &record.resource, &record.reason) }

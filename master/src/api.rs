@@ -3,10 +3,11 @@
 use std::{ops::Deref, sync::Arc};
 
 use due_cluster::admin::Admin;
+use due_core::Result;
 
 use crate::{
     audit::Audit,
-    auth::{Rates, Tokens},
+    auth::{Caller, Holder, Rates, Roles, Tokens},
     events::Events,
     idempotency::Remembered,
     members::Members,
@@ -20,6 +21,7 @@ pub(crate) struct Inner {
     pub(crate) admin: Admin,
     pub(crate) members: Members,
     pub(crate) tokens: Tokens,
+    pub(crate) roles: Roles,
     pub(crate) rates: Rates,
     pub(crate) audit: Audit,
     pub(crate) remembered: Remembered,
@@ -27,6 +29,15 @@ pub(crate) struct Inner {
     pub(crate) read_only: bool,
     /// The id of this master.
     pub(crate) id: String,
+}
+
+impl Api {
+    /// Whoever holds a token, with what its roles may now.
+    pub(crate) async fn caller(&self, holder: Holder) -> Result<Caller> {
+        let can = self.roles.permit(&holder.roles).await?;
+        let Holder { id, name, roles } = holder;
+        Ok(Caller { id, name, roles, can })
+    }
 }
 
 impl Deref for Api {

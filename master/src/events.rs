@@ -13,7 +13,7 @@ use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use utoipa::ToSchema;
 
-use crate::auth::Role;
+use crate::auth::Permission;
 
 /// Events that are kept; the oldest go.
 pub(crate) const KEPT: usize = 4096;
@@ -40,17 +40,17 @@ pub(crate) struct Event {
     /// What came of the act: `done`, `denied`, or the code of the problem.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) outcome: Option<String>,
-    /// Who may see it.
+    /// What one must be permitted to see it.
     #[serde(skip)]
     #[schema(ignore)]
-    pub(crate) need: Role,
+    pub(crate) need: Permission,
 }
 
 impl Event {
     /// One that everybody may see who may look at all.
     pub(crate) fn new(kind: &str, subject: impl Into<String>, text: impl Into<String>) -> Self {
         let (kind, subject, text) = (kind.to_owned(), subject.into(), text.into());
-        let (id, time_ms, need) = (String::new(), now_ms(), Role::Viewer);
+        let (id, time_ms, need) = (String::new(), now_ms(), "events:read");
         Self { id, time_ms, kind, subject, text, by: None, outcome: None, need }
     }
 }

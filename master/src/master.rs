@@ -17,7 +17,7 @@ use tokio::{net::TcpListener, task::JoinSet};
 use crate::{
     api::{Api, Inner},
     audit::{self, Audit, Sink},
-    auth::{Rates, Tokens},
+    auth::{Rates, Roles, Tokens},
     events::Events,
     http,
     members::Members,
@@ -118,7 +118,8 @@ impl Part for Master {
 impl Beside for Master {
     async fn start(self: Box<Self>, admin: Admin) -> Result<Started> {
         let (listener, addr) = bind(&self.listen).await?;
-        let tokens = Tokens::new(token_source(&admin));
+        let source = token_source(&admin);
+        let (tokens, roles) = (Tokens::new(source.clone()), Roles::new(source));
         if let Some(token) = tokens.first().await? {
             (self.announce)(&token);
         }
@@ -132,7 +133,8 @@ impl Beside for Master {
         let registration = admin.cluster().registry().register(instance).await?;
         let audit = Audit::open(self.audit).await?;
         let (rates, read_only, remembered) = (Rates::new(self.rate), self.read_only, Default::default());
-        let api = Api(Arc::new(Inner { admin, members, tokens, rates, audit, remembered, events, read_only, id }));
+        let api =
+            Api(Arc::new(Inner { admin, members, tokens, roles, rates, audit, remembered, events, read_only, id }));
         let router = http::router(&api);
         let task = tokio::spawn(async move {
             let _tasks = tasks;

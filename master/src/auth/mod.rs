@@ -1,19 +1,21 @@
 //! Who may do what: tokens, roles, rates.
 
 mod needs;
+mod permissions;
 mod rate;
+mod roles;
 mod tokens;
 
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use std::collections::BTreeSet;
 
 pub(crate) use needs::{NEEDS, Need, methods, need};
+pub(crate) use permissions::{Permission, first_role, known};
 pub(crate) use rate::Rates;
-pub(crate) use tokens::{Kept, Refused, Tokens, hex};
+pub(crate) use roles::{NotPut, RoleSet, Roles, Seen};
+pub(crate) use tokens::{Holder, Kept, Refused, Tokens, hex};
 
-/// What a token may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
+/// A role that is there from the beginning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
     /// Looks at nodes, routes and counts. Every role includes this one.
     Viewer,
@@ -32,7 +34,7 @@ impl Role {
     pub(crate) const ALL: [Role; 5] = [Self::Viewer, Self::Support, Self::Operator, Self::Config, Self::Admin];
 
     /// The word for it.
-    pub(crate) fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Viewer => "viewer",
             Self::Support => "support",
@@ -53,11 +55,13 @@ impl Role {
 pub(crate) struct Caller {
     pub(crate) id: String,
     pub(crate) name: String,
-    pub(crate) roles: Vec<Role>,
+    pub(crate) roles: Vec<String>,
+    /// What the roles may now.
+    pub(crate) can: BTreeSet<Permission>,
 }
 
 impl Caller {
-    pub(crate) fn may(&self, need: Role) -> bool {
-        self.roles.iter().any(|role| role.covers(need))
+    pub(crate) fn may(&self, need: Permission) -> bool {
+        self.can.contains(need)
     }
 }

@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use tokio::{sync::Mutex, time::Instant};
 
-use super::{Caller, Role};
+use super::Role;
 
 /// Where they are kept; names that begin with a point are not for editors of settings.
 const KEY: &str = ".master/tokens";
@@ -31,7 +31,7 @@ const TRIES: usize = 8;
 pub(crate) struct Kept {
     pub(crate) id: String,
     pub(crate) name: String,
-    pub(crate) roles: Vec<Role>,
+    pub(crate) roles: Vec<String>,
     /// Of the secret part, in hexadecimal.
     hash: String,
     /// Seconds since 1970.
@@ -43,6 +43,14 @@ pub(crate) struct Kept {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct Document {
     tokens: Vec<Kept>,
+}
+
+/// Whose token it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Holder {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) roles: Vec<String>,
 }
 
 /// A new token with its secret, which nobody can show again.
@@ -82,7 +90,7 @@ impl Tokens {
         if self.source.load(KEY).await?.is_some() {
             return Ok(None);
         }
-        let minted = mint("first", vec![Role::Admin], None);
+        let minted = mint("first", vec![Role::Admin.as_str().to_owned()], None);
         let document = Document { tokens: vec![minted.kept] };
         match self.source.store(KEY, encode(&document)?, Expect::Absent).await {
             Ok(_) => Ok(Some(minted.secret)),
@@ -93,7 +101,7 @@ impl Tokens {
     }
 
     /// Whose token it is; nothing if it is nobody's, or its time is over.
-    pub(crate) async fn check(&self, token: &str) -> Result<Option<Caller>> {
+    pub(crate) async fn check(&self, token: &str) -> Result<Option<Holder>> {
         let Some((id, secret)) = token.strip_prefix("due_").and_then(|rest| rest.split_once('_')) else {
             return Ok(None);
         };
@@ -102,14 +110,14 @@ impl Tokens {
         let same = |kept: &&Kept| bool::from(kept.hash.as_bytes().ct_eq(given.as_bytes()));
         let live = |kept: &&Kept| kept.expires.is_none_or(|at| now() < at);
         let found = document.tokens.iter().filter(|kept| kept.id == id).find(same).filter(live);
-        Ok(found.map(|kept| Caller { id: kept.id.clone(), name: kept.name.clone(), roles: kept.roles.clone() }))
+        Ok(found.map(Kept::holder))
     }
 
-    /// Is the token still there, with the same roles? Also if the source does not answer now.
-    pub(crate) async fn holds(&self, caller: &Caller) -> bool {
-        let Ok(document) = self.document().await else { return true };
-        let same = |kept: &&Kept| kept.id == caller.id && kept.roles == caller.roles;
-        document.tokens.iter().find(same).is_some_and(|kept| kept.expires.is_none_or(|at| now() < at))
+    /// Whose token this id is; nothing if it has ended.
+    pub(crate) async fn of_id(&self, id: &str) -> Result<Option<Holder>> {
+        let document = self.document().await?;
+        let live = |kept: &&Kept| kept.id == id && kept.expires.is_none_or(|at| now() < at);
+        Ok(document.tokens.iter().find(live).map(Kept::holder))
     }
 
     /// All of them.
@@ -118,7 +126,7 @@ impl Tokens {
     }
 
     /// Makes one.
-    pub(crate) async fn mint(&self, name: &str, roles: Vec<Role>, ttl: Option<u64>) -> Result<Minted, Refused> {
+    pub(crate) async fn mint(&self, name: &str, roles: Vec<String>, ttl: Option<u64>) -> Result<Minted, Refused> {
         let minted = mint(name, roles, ttl);
         let kept = minted.kept.clone();
         self.change(move |document| {
@@ -137,7 +145,8 @@ impl Tokens {
         let remove = |document: &mut Document| {
             let before = document.tokens.len();
             document.tokens.retain(|kept| kept.id != id);
-            let admin = |kept: &Kept| kept.roles.contains(&Role::Admin) && kept.expires.is_none();
+            let admin =
+                |kept: &Kept| kept.roles.iter().any(|role| role == Role::Admin.as_str()) && kept.expires.is_none();
             match () {
                 () if document.tokens.len() == before => Err(Refused::Unknown),
                 () if !document.tokens.iter().any(admin) => Err(Refused::LastAdmin),
@@ -189,12 +198,18 @@ impl Tokens {
     }
 }
 
-fn mint(name: &str, roles: Vec<Role>, ttl: Option<u64>) -> Minted {
+fn mint(name: &str, roles: Vec<String>, ttl: Option<u64>) -> Minted {
     let (id, secret) = (hex(&rand::random::<[u8; 6]>()), hex(&rand::random::<[u8; 32]>()));
     let created = now();
     let expires = ttl.map(|ttl| created.saturating_add(ttl));
     let kept = Kept { id: id.clone(), name: name.to_owned(), roles, hash: hash(&secret), created, expires };
     Minted { kept, secret: format!("due_{id}_{secret}") }
+}
+
+impl Kept {
+    fn holder(&self) -> Holder {
+        Holder { id: self.id.clone(), name: self.name.clone(), roles: self.roles.clone() }
+    }
 }
 
 fn encode(document: &Document) -> Result<bytes::Bytes> {
@@ -242,7 +257,7 @@ mod tests {
         let kept = String::from_utf8(kept.to_vec()).unwrap();
         assert!(!kept.contains(secret) && kept.contains(&hash(secret)), "{kept}");
         let caller = tokens.check(&first).await.unwrap().unwrap();
-        assert_eq!((caller.name.as_str(), caller.roles), ("first", vec![Role::Admin]));
+        assert_eq!((caller.name.as_str(), caller.roles), ("first", vec!["admin".to_owned()]));
     }
 
     #[tokio::test]
@@ -271,7 +286,7 @@ mod tests {
         let (memory, here) = tokens();
         let elsewhere = Tokens::new(Arc::new(memory));
         here.first().await.unwrap();
-        let minted = here.mint("ops", vec![Role::Operator], None).await.unwrap();
+        let minted = here.mint("ops", vec!["operator".to_owned()], None).await.unwrap();
         assert!(elsewhere.check(&minted.secret).await.unwrap().is_some());
         here.revoke(&minted.kept.id, false).await.unwrap();
         assert!(here.check(&minted.secret).await.unwrap().is_none());
@@ -284,9 +299,9 @@ mod tests {
         let (_, tokens) = tokens();
         tokens.first().await.unwrap();
         let first = tokens.list().await.unwrap().remove(0).id;
-        tokens.mint("guest", vec![Role::Admin], Some(60)).await.unwrap();
+        tokens.mint("guest", vec!["admin".to_owned()], Some(60)).await.unwrap();
         assert!(matches!(tokens.revoke(&first, false).await, Err(Refused::LastAdmin)));
-        tokens.mint("second", vec![Role::Admin], None).await.unwrap();
+        tokens.mint("second", vec!["admin".to_owned()], None).await.unwrap();
         tokens.revoke(&first, true).await.unwrap();
         assert_eq!(tokens.list().await.unwrap().len(), 3, "a dry run changes nothing");
         tokens.revoke(&first, false).await.unwrap();
@@ -296,7 +311,7 @@ mod tests {
     #[tokio::test]
     async fn a_token_ends_with_its_time() {
         let (_, tokens) = tokens();
-        let minted = tokens.mint("short", vec![Role::Viewer], Some(0)).await.unwrap();
+        let minted = tokens.mint("short", vec!["viewer".to_owned()], Some(0)).await.unwrap();
         assert!(tokens.check(&minted.secret).await.unwrap().is_none());
     }
 }

@@ -26,7 +26,7 @@ use super::{
 use crate::{
     act::Deed,
     api::Api,
-    auth::{Caller, Role},
+    auth::Caller,
     fanout::Failed,
     problem::{Denials, Problem, ProblemView, Refusals, backend},
 };
@@ -111,7 +111,7 @@ pub(super) async fn one(
     Name(key): Name,
 ) -> Result<Response, Problem> {
     let entry = load(&api, &key).await?.ok_or_else(|| none(&key))?;
-    let hide = !caller.may(Role::Config);
+    let hide = !caller.may("config:write");
     let text = String::from_utf8_lossy(&entry.value).into_owned();
     let value = if hide { masked(&text) } else { text };
     let detail = SettingDetail { key, version: entry.version.to_string(), value, masked: hide };
@@ -319,7 +319,7 @@ pub(super) async fn revisions(
 ) -> Result<Json<Revisions>, Problem> {
     plain(&key)?;
     let records = History::new(api.admin.cluster().config().clone()).records(&key).await.map_err(backend)?;
-    let hide = !caller.may(Role::Config);
+    let hide = !caller.may("config:write");
     let view = |r: due_core::config::Record| RevisionView {
         number: r.number,
         author: r.author,

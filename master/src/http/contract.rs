@@ -19,7 +19,7 @@ use utoipa::{
 };
 
 use crate::{
-    auth::{Need, need},
+    auth::{Need, first_role, need},
     problem::ProblemView,
 };
 
@@ -62,13 +62,13 @@ pub(super) fn written(mut document: Document) -> Contract {
 }
 
 fn tell(operation: &mut Operation, need: Option<Need>) {
-    let role = match need {
-        Some(Need::Role(role)) => role.as_str(),
-        Some(Need::Token) => "any",
+    let (role, permission) = match need {
+        Some(Need::May(permission)) => (first_role(permission).as_str(), Some(permission)),
+        Some(Need::Token) => ("any", None),
         Some(Need::Nothing) | None => return,
     };
     operation.security = Some(vec![SecurityRequirement::new::<_, [&str; 0], &str>("token", [])]);
-    operation.extensions = Some(Extensions::builder().add("x-role", role).build());
+    operation.extensions = Some(Extensions::builder().add("x-role", role).add("x-permission", permission).build());
 }
 
 /// The contract of this API.

@@ -26,7 +26,7 @@ use crate::{
 const AT_ONCE: usize = 64;
 /// So long nothing happens before a stream says that it lives.
 const QUIET: Duration = Duration::from_secs(15);
-/// A stream of a token that was revoked ends after this at the latest, and then that of a viewer who may be none any more.
+/// So often a stream looks whether its token is still there, and what it may.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Which events.
@@ -153,7 +153,7 @@ impl Follower {
         let quiet = tokio::time::Instant::now() + QUIET;
         loop {
             let more = timeout(LOOK, self.api.events.past(self.place)).await.is_ok();
-            if !self.api.tokens.holds(&self.caller).await {
+            if !self.is_admitted().await {
                 return None;
             }
             if more && let Some(piece) = self.piece() {
@@ -163,6 +163,19 @@ impl Follower {
                 return Some(": nothing has happened\n\n".to_owned());
             }
         }
+    }
+
+    /// Is the token still there, and may it look on? Also if the source does not say.
+    async fn is_admitted(&mut self) -> bool {
+        match self.api.tokens.of_id(&self.caller.id).await {
+            Ok(Some(holder)) => match self.api.caller(holder).await {
+                Ok(now) => self.caller = now,
+                Err(e) => tracing::debug!(error = %e, "the roles cannot be read"),
+            },
+            Ok(None) => return false,
+            Err(e) => tracing::debug!(error = %e, "the tokens cannot be read"),
+        }
+        self.caller.may("events:read")
     }
 
     /// What stands behind the place, if there is something for this one.

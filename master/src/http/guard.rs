@@ -12,7 +12,7 @@ use crate::{
     act::acted,
     api::Api,
     audit::Record,
-    auth::{Caller, Need, methods, need},
+    auth::{Caller, Need, first_role, methods, need},
     problem::{Problem, backend},
 };
 
@@ -39,9 +39,10 @@ async fn admit(api: &Api, request: &mut Parts) -> Result<(), Problem> {
     }
     let changes = !matches!(request.method, Method::GET | Method::HEAD);
     let refused = match needed {
-        Some(Need::Role(role)) if !caller.may(role) => {
-            let text = format!("this needs the role {}", role.as_str());
-            Some(denied(text).with("need", role.as_str()))
+        Some(Need::May(permission)) if !caller.may(permission) => {
+            let role = first_role(permission).as_str();
+            let text = format!("this needs the permission {permission}, which the role {role} has");
+            Some(denied(text).with("need", role).with("permission", permission))
         }
         Some(_) if changes && api.read_only => Some(denied("this master is read-only")),
         Some(_) => None,
@@ -68,12 +69,12 @@ fn no_such(path: &str) -> Problem {
 async fn caller(api: &Api, request: &Parts) -> Result<Caller, Problem> {
     let header = request.headers.get(header::AUTHORIZATION).and_then(|v| v.to_str().ok());
     let token = header.and_then(|h| h.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-    let caller = match token {
+    let holder = match token {
         Some((_, token)) if token.len() <= 256 => api.tokens.check(token.trim()).await.map_err(backend)?,
         _ => None,
     };
-    match caller {
-        Some(caller) => Ok(caller),
+    match holder {
+        Some(holder) => api.caller(holder).await.map_err(backend),
         None if !api.rates.take(STRANGERS) => {
             Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", "too many requests without a valid token"))
         }

@@ -18,6 +18,7 @@ mod inside;
 mod mask;
 mod nodes;
 mod query;
+mod roles;
 mod serve;
 mod sessions;
 mod tokens;
@@ -55,7 +56,8 @@ fn endpoints() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(contract::openapi))
         .routes(routes!(info::info))
-        .routes(routes!(info::roles))
+        .routes(routes!(roles::list))
+        .routes(routes!(roles::one, roles::put))
         .routes(routes!(tokens::me))
         .routes(routes!(tokens::list, tokens::mint))
         .routes(routes!(tokens::revoke))

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     act::Deed,
     api::Api,
-    auth::{Caller, Refused, Role},
+    auth::{Caller, Refused},
     problem::{Denials, Problem, ProblemView, Refusals, backend},
 };
 
@@ -24,13 +24,16 @@ pub(super) struct Me {
     /// Its name.
     name: String,
     /// What it may do.
-    roles: Vec<Role>,
+    roles: Vec<String>,
+    /// What these may, all together.
+    permissions: Vec<String>,
 }
 
 /// Whose token this is.
 #[utoipa::path(get, path = "/auth/me", tag = "auth", responses((status = 200, body = Me), Denials))]
 pub(super) async fn me(Extension(caller): Extension<Caller>) -> Json<Me> {
-    Json(Me { id: caller.id, name: caller.name, roles: caller.roles })
+    let permissions = caller.can.into_iter().map(str::to_owned).collect();
+    Json(Me { id: caller.id, name: caller.name, roles: caller.roles, permissions })
 }
 
 /// A token, without what makes it one.
@@ -41,7 +44,7 @@ pub(super) struct TokenView {
     /// Its name.
     name: String,
     /// What it may do.
-    roles: Vec<Role>,
+    roles: Vec<String>,
     /// When it was made, in seconds since 1970.
     created: u64,
     /// When it ends, in seconds since 1970; never without.
@@ -81,7 +84,7 @@ pub(super) struct NewToken {
     name: String,
     /// What it may do: one role at least.
     #[schema(min_items = 1)]
-    roles: Vec<Role>,
+    roles: Vec<String>,
     /// It ends after so many seconds; never without.
     #[schema(minimum = 1)]
     ttl_secs: Option<u64>,
@@ -114,6 +117,11 @@ pub(super) async fn mint(
     roles.dedup();
     if roles.is_empty() {
         return Err(Problem::field("roles", "name one at least"));
+    }
+    let known = api.roles.all().await.map_err(backend)?;
+    if let Some(unknown) = roles.iter().find(|name| known.iter().all(|role| role.name != **name)) {
+        let known: Vec<&str> = known.iter().map(|role| role.name.as_str()).collect();
+        return Err(Problem::field("roles", format!("there is no {unknown:.32?}: there are {}", known.join(", "))));
     }
     if new.ttl_secs == Some(0) {
         return Err(Problem::field("ttl_secs", "write 1 or more, or nothing"));

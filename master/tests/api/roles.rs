@@ -16,6 +16,8 @@ const NEEDS: &[(&str, &str, &str)] = &[
     ("POST", "/api/v1/auth/tokens", "admin"),
     ("DELETE", "/api/v1/auth/tokens/{id}", "admin"),
     ("GET", "/api/v1/roles", "viewer"),
+    ("GET", "/api/v1/roles/{name}", "viewer"),
+    ("PUT", "/api/v1/roles/{name}", "admin"),
     ("GET", "/api/v1/cluster", "viewer"),
     ("GET", "/api/v1/online", "viewer"),
     ("GET", "/api/v1/nodes", "viewer"),
@@ -124,4 +126,72 @@ async fn a_second_master_knows_the_tokens_of_the_first_and_shows_none() {
     let api = crate::world::Api::new(&second, world.api.token.clone()).await;
     assert_eq!(api.get("/api/v1/info").await.body["id"], "master-2");
     world.until("/api/v1/nodes?kind=master", |all| all["items"].as_array().unwrap().len() == 2).await;
+}
+
+const SUPPORT: &str = "/api/v1/roles/support";
+
+impl World {
+    async fn put_role(&self, path: &str, seen: (&str, &str), permissions: &[&str]) -> crate::world::Answer {
+        let body = json!({ "reason": "a test", "permissions": permissions });
+        self.api.call(("PUT", path), Some(&self.api.token), &[seen], Some(body)).await
+    }
+}
+
+#[tokio::test]
+async fn what_a_role_may_is_changed_if_it_is_as_it_was_seen_and_counts_at_once() {
+    let world = World::new().await;
+    let ann = world.user("gate-1", 7).await;
+    let support = world.api.mint(&["support"]).await;
+    let kick = async || {
+        let body = json!({ "reason": "rude" });
+        world.api.call(("POST", "/api/v1/users/7/kick"), Some(&support), &[], Some(body)).await
+    };
+    let seen = world.api.get(SUPPORT).await;
+    assert!(seen.body["permissions"].as_array().unwrap().contains(&json!("users:kick")), "{}", seen.body);
+    let tag = seen.header("etag").unwrap().to_owned();
+    let blind = world.api.send("PUT", SUPPORT, json!({ "reason": "a test", "permissions": [] })).await;
+    assert_eq!(blind.status, 428);
+    let dry = format!("{SUPPORT}?dry_run=1");
+    assert_eq!(world.put_role(&dry, ("If-Match", &tag), &["users:read"]).await.body["revision"], 1);
+    assert_eq!(world.put_role(SUPPORT, ("If-Match", &tag), &["users:read"]).await.status, 200);
+    let refused = kick().await;
+    assert_eq!((refused.status, refused.body["permission"].as_str()), (403, Some("users:kick")));
+    assert_eq!(ann.call(crate::world::ADD, &1).await, Ok(2), "still there");
+    let me = world.api.call(("GET", "/api/v1/auth/me"), Some(&support), &[], None).await;
+    assert_eq!(me.body["permissions"], json!(["users:read"]));
+    let stale = world.put_role(SUPPORT, ("If-Match", &tag), &["users:kick"]).await;
+    assert_eq!((stale.status, stale.body["code"].as_str()), (412, Some("precondition_failed")));
+    assert_eq!(world.put_role(SUPPORT, ("If-Match", "\"1\""), &["users:kick"]).await.status, 200);
+    assert_eq!(kick().await.status, 200);
+    let page = world.api.get("/api/v1/audit?verb=role.put").await.body;
+    let outcomes: Vec<_> = page["items"].as_array().unwrap().iter().filter_map(|r| r["outcome"].as_str()).collect();
+    assert_eq!(outcomes, ["done", "precondition_failed", "done", "done"], "newest first");
+}
+
+#[tokio::test]
+async fn roles_are_made_for_tokens_and_no_role_makes_an_admin() {
+    let world = World::new().await;
+    let path = "/api/v1/roles/night-shift";
+    assert_eq!(world.api.get(path).await.status, 404);
+    assert_eq!(world.put_role(path, ("If-Match", "\"0\""), &[]).await.status, 404);
+    let body = json!({ "reason": "a test", "name": "bob", "roles": ["night-shift"] });
+    let early = world.api.send("POST", "/api/v1/auth/tokens", body).await;
+    assert_eq!((early.status, early.body["fields"]["roles"].is_string()), (422, true), "{}", early.body);
+    let made = world.put_role(path, ("If-None-Match", "*"), &["nodes:read", "nodes:drain"]).await;
+    assert_eq!((made.status, &made.body["revision"]), (200, &json!(1)));
+    assert_eq!(world.put_role(path, ("If-None-Match", "*"), &[]).await.status, 412);
+    let bob = world.api.mint(&["night-shift"]).await;
+    for (path, expected) in [("/api/v1/nodes", 200), ("/api/v1/nodes/gate-1/drain", 404), ("/api/v1/config", 403)] {
+        assert_eq!(world.api.call(("GET", path), Some(&bob), &[], None).await.status, expected, "{path}");
+    }
+    let open = made.body["may"].as_array().unwrap();
+    assert!(open.contains(&json!("POST /api/v1/nodes/{id}/drain")) && !open.contains(&json!("GET /api/v1/config")));
+    for sly in ["tokens:write", "roles:write", "moon:land", ""] {
+        let refused = world.put_role(path, ("If-Match", "\"1\""), &[sly]).await;
+        assert_eq!((refused.status, refused.body["code"].as_str()), (422, Some("unknown_permission")), "{sly}");
+    }
+    let fixed = world.put_role("/api/v1/roles/admin", ("If-Match", "\"0\""), &[]).await;
+    assert_eq!((fixed.status, fixed.body["code"].as_str()), (409, Some("fixed_role")));
+    assert_eq!(world.put_role("/api/v1/roles/A%20B", ("If-None-Match", "*"), &[]).await.status, 400);
+    assert_eq!(world.api.get("/api/v1/roles").await.body["items"].as_array().unwrap().len(), 6);
 }
