@@ -8,6 +8,7 @@ use due_core::Result;
 use crate::{
     audit::Audit,
     auth::{Caller, Holder, Rates, Roles, Tokens},
+    broadcasts::Broadcasts,
     events::Events,
     idempotency::Remembered,
     members::Members,
@@ -26,6 +27,7 @@ pub(crate) struct Inner {
     pub(crate) audit: Audit,
     pub(crate) remembered: Remembered,
     pub(crate) events: Events,
+    pub(crate) broadcasts: Broadcasts,
     pub(crate) read_only: bool,
     /// The id of this master.
     pub(crate) id: String,

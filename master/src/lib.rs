@@ -10,6 +10,7 @@
 //! | `auth` | tokens, roles, rates |
 //! | [`audit`] | what was done by whom |
 //! | `act` | doing something that is written down |
+//! | `broadcasts` | those that were sent |
 //! | `events` | what has happened, for those who look and those who follow |
 //! | `settings` | changes of live settings, as events |
 //! | `fanout` | asking many instances |
@@ -21,6 +22,7 @@ mod act;
 mod api;
 pub mod audit;
 mod auth;
+mod broadcasts;
 mod events;
 mod fanout;
 mod http;

@@ -132,9 +132,21 @@ impl Beside for Master {
         tasks.spawn(settings::settings(admin.cluster().config().clone(), events.clone()));
         let registration = admin.cluster().registry().register(instance).await?;
         let audit = Audit::open(self.audit).await?;
-        let (rates, read_only, remembered) = (Rates::new(self.rate), self.read_only, Default::default());
-        let api =
-            Api(Arc::new(Inner { admin, members, tokens, roles, rates, audit, remembered, events, read_only, id }));
+        let (rates, read_only) = (Rates::new(self.rate), self.read_only);
+        let (remembered, broadcasts) = (Default::default(), Default::default());
+        let api = Api(Arc::new(Inner {
+            admin,
+            members,
+            tokens,
+            roles,
+            rates,
+            audit,
+            remembered,
+            events,
+            broadcasts,
+            read_only,
+            id,
+        }));
         let router = http::router(&api);
         let task = tokio::spawn(async move {
             let _tasks = tasks;

@@ -1,6 +1,7 @@
 //! The API: one file for each resource.
 
 mod audit;
+mod broadcasts;
 mod channels;
 mod cluster;
 mod config;
@@ -80,7 +81,8 @@ fn endpoints() -> OpenApiRouter<Api> {
         .routes(routes!(users::push))
         .routes(routes!(channels::list))
         .routes(routes!(channels::one))
-        .routes(routes!(channels::broadcast))
+        .routes(routes!(broadcasts::list, broadcasts::send))
+        .routes(routes!(broadcasts::one))
         .routes(routes!(config::list))
         .routes(routes!(config::one, config::put))
         .routes(routes!(config::validate))

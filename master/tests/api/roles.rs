@@ -40,6 +40,8 @@ const NEEDS: &[(&str, &str, &str)] = &[
     ("GET", "/api/v1/channels", "viewer"),
     ("GET", "/api/v1/channels/{name}", "viewer"),
     ("POST", "/api/v1/broadcasts", "operator"),
+    ("GET", "/api/v1/broadcasts", "viewer"),
+    ("GET", "/api/v1/broadcasts/{id}", "viewer"),
     ("GET", "/api/v1/config", "viewer"),
     ("GET", "/api/v1/config/{key}", "viewer"),
     ("PUT", "/api/v1/config/{key}", "config"),
