@@ -40,6 +40,8 @@ pub enum Ask {
     },
     /// Where its process stands with a setting: an optional [`SettingView`](super::SettingView).
     Setting(String),
+    /// What its process says that values of a setting look like: an optional text, which is a JSON schema.
+    Schema(String),
     /// Begins to empty it: [`Draining`](super::Draining). `Duplicate` if it is at it already.
     Drain(StartDrain),
     /// How its drain stands: an optional [`Draining`](super::Draining).

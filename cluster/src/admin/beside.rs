@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use due_core::{Result, Url, registry::Registration};
 use tokio::task::JoinHandle;
 
-use super::Admin;
+use super::{Admin, setting::Settings};
 use crate::app::{App, Running};
 
 /// Something of another crate that runs beside the parts of an application: it starts when they run, and ends with them.
@@ -54,7 +54,8 @@ pub(crate) async fn start(running: &mut Running, app: &mut App) -> Result<()> {
         running.tasks.0.push(task);
     }
     let side = running.cluster.0.side.clone();
-    side.uses(std::mem::take(&mut app.settings));
+    let settings = Settings::new(std::mem::take(&mut app.settings), std::mem::take(&mut app.schemas))?;
+    side.uses(settings);
     side.list(running.registrations.iter().map(Registration::listed).collect());
     for beside in std::mem::take(&mut app.besides) {
         let started = beside.start(running.cluster.admin()).await?;

@@ -23,7 +23,7 @@ use super::{
     drain::Drains,
     gate::MOST_CHANNELS,
     revision,
-    setting::{Checked, Setting},
+    setting::{Checked, Setting, Settings},
 };
 use crate::{
     gate::shard::GateSelf,
@@ -53,7 +53,7 @@ pub(crate) struct Side {
     pub(super) nodes: Vec<Arc<NodeShared>>,
     pub(super) inboxes: Vec<Arc<Inbox>>,
     listed: Mutex<Vec<Listed>>,
-    settings: OnceLock<Vec<(String, Box<dyn Setting>)>>,
+    settings: OnceLock<Settings>,
     pub(super) drains: Drains,
     pub(crate) health: Health,
     started: SystemTime,
@@ -72,13 +72,13 @@ impl Side {
     }
 
     /// The live settings that the program uses.
-    pub(crate) fn uses(&self, settings: Vec<(String, Box<dyn Setting>)>) {
+    pub(crate) fn uses(&self, settings: Settings) {
         // It is said once, at the start.
         let _ = self.settings.set(settings);
     }
 
     fn setting(&self, key: &str) -> Option<&dyn Setting> {
-        self.settings.get()?.iter().find(|(known, _)| known == key).map(|(_, setting)| &**setting)
+        self.settings.get()?.of(key)
     }
 
     fn check_setting(&self, key: &str, value: &str) -> Checked {
@@ -135,6 +135,7 @@ impl Side {
             }
             (Ask::CheckSetting { key, value }, _) => json(&self.check_setting(&key, &value)),
             (Ask::Setting(key), _) => json(&self.setting(&key).map(Setting::status)),
+            (Ask::Schema(key), _) => json(&self.settings.get().and_then(|settings| settings.schema(&key))),
             (Ask::Change(change), _) => json(&self.change(part, change).await?),
             (Ask::Drain(how), _) => json(&self.start_drain(part, how).await?),
             (Ask::Drained, _) => json(&self.drained(part).await),

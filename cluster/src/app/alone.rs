@@ -50,6 +50,7 @@ impl App {
             (self.gates, self.nodes) = (vec![gate], Vec::new());
             // Settings are what nodes follow, in the hook of their start.
             self.settings.clear();
+            self.schemas.clear();
         } else {
             let node = self.nodes.into_iter().nth(part.at).ok_or_else(missing)?.id(&part.id);
             (self.gates, self.nodes) = (Vec::new(), vec![node]);

@@ -31,6 +31,8 @@ pub struct App {
     pub(crate) besides: Vec<Box<dyn crate::admin::Beside>>,
     /// Live settings that the program uses, by key.
     pub(crate) settings: Vec<(String, Box<dyn crate::admin::setting::Setting>)>,
+    /// What values of settings look like, by key.
+    pub(crate) schemas: Vec<(String, String)>,
     pub(crate) urls: Urls,
     /// What the program was told at start, not taken yet.
     pub(crate) args: Vec<Result<due_core::boot::Settings>>,
@@ -119,6 +121,7 @@ impl App {
             probes: Vec::new(),
             besides: Vec::new(),
             settings: Vec::new(),
+            schemas: Vec::new(),
             urls: Urls::default(),
             args: Vec::new(),
             drain: super::running::STOP_LIMIT,
