@@ -50,6 +50,7 @@ impl World {
         let node = node.started(async move |cluster| Ok(follows.follow(cluster.config().clone(), "speed").await?));
         let gate = Gate::new("gate").id("gate-1").listen("tcp://127.0.0.1:0");
         let app = App::new(due::drivers()).with(gate).with(node).with(master).setting("speed", &speed);
+        let app = app.schema("speed", r#"{"type": "object"}"#);
         let running = app.start().await.unwrap();
         let master = running.url("master").unwrap().to_string();
         Self { master, token: token.await.unwrap(), running, speed }
@@ -187,6 +188,10 @@ async fn a_setting_is_edited_refused_when_bad_and_rolled_back() {
     assert_eq!(world.due(&["config", "get", "speed"]).await.out, "{\"limit\": 2}\n");
     let history = world.json(&["config", "history", "speed"]).await;
     let number = history["items"].as_array().unwrap().last().unwrap()["number"].to_string();
+    let newest = history["items"].as_array().unwrap().first().unwrap()["number"].to_string();
+    let changed = world.due(&["config", "diff", "speed", &newest, "--from", &number]).await.out;
+    assert!(changed.contains("-  \"limit\": 1") && changed.contains("+  \"limit\": 2"), "{changed}");
+    assert_eq!(world.json(&["config", "schema", "speed"]).await["items"][0]["schema"]["type"], "object");
     world.json(&["config", "rollback", "speed", "--to", &number, "--reason", "too fast after all"]).await;
     assert_eq!(world.due(&["config", "get", "speed"]).await.out, "{\"limit\": 1}\n");
     while speed.get().limit != 1 {

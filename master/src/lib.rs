@@ -16,6 +16,7 @@
 //! | `fanout` | asking many instances |
 //! | `members` | who is listed, and who was |
 //! | `idempotency` | a change that is sent twice is made once |
+//! | `schema` | values of settings, held against what they must look like |
 //! | `problem` | errors as RFC 9457 says |
 
 mod act;
@@ -30,6 +31,7 @@ mod idempotency;
 mod master;
 mod members;
 mod problem;
+mod schema;
 mod settings;
 
 pub use master::Master;

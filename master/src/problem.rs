@@ -81,6 +81,17 @@ impl Problem {
         problem
     }
 
+    /// One more field is wrong.
+    pub(crate) fn and_field(mut self, name: String, wrong: String) -> Self {
+        self.fields.entry(name).or_insert(wrong);
+        self
+    }
+
+    #[cfg(test)]
+    pub(crate) fn fields(&self) -> Vec<&str> {
+        self.fields.keys().map(String::as_str).collect()
+    }
+
     pub(crate) fn with(mut self, key: &str, value: impl ToString) -> Self {
         self.more.insert(key.to_owned(), value.to_string());
         self

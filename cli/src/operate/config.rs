@@ -6,7 +6,7 @@ use clap::Subcommand;
 use reqwest::{Method, header};
 use serde_json::{Value, json};
 
-use super::{Change, Operator, Page};
+use super::{Change, Operator, Page, tell_failed};
 use crate::{
     api::{If, part},
     failure::{Failure, Outcome},
@@ -46,6 +46,17 @@ pub(crate) enum Config {
     },
     /// What was written, by whom, when and why.
     History { key: String },
+    /// What a write has changed.
+    Diff {
+        key: String,
+        /// The number of the write, from the history.
+        number: u64,
+        /// The number of another write to compare with; without it, the one that took effect before.
+        #[arg(long, value_name = "NUMBER")]
+        from: Option<u64>,
+    },
+    /// What the programs that use a setting say that its values look like.
+    Schema { key: String },
     /// Writes an earlier value anew.
     Rollback {
         key: String,
@@ -114,6 +125,23 @@ impl Operator<'_> {
                     ("VALUE", "/value"),
                 ];
                 self.show_list(&format!("{}/revisions", path(&key)), &Vec::new(), &columns).await
+            }
+            Config::Diff { key, number, from } => {
+                let from = from.map_or_else(|| "previous".to_owned(), |number| number.to_string());
+                let path = format!("{}/revisions/{number}", path(&key));
+                let body = self.api.get(&path, &vec![("diff", from)]).await?.body;
+                let text = body.pointer("/diff/text").and_then(Value::as_str).unwrap_or_default().to_owned();
+                self.printer.say(|| text, || body.clone());
+                Ok(())
+            }
+            Config::Schema { key } => {
+                let body = self.api.get(&format!("{}/schema", path(&key)), &Vec::new()).await?.body;
+                tell_failed(&body);
+                let schemas = body.get("items").and_then(Value::as_array).into_iter().flatten();
+                let text = schemas.filter_map(|s| serde_json::to_string_pretty(s.get("schema")?).ok());
+                let text = text.collect::<Vec<_>>().join("\n");
+                self.printer.say(|| text, || body.clone());
+                Ok(())
             }
             Config::Rollback { key, to, change } => {
                 let body = change.body([("to", json!(to))]);

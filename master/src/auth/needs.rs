@@ -55,6 +55,8 @@ pub(crate) const NEEDS: &[(&str, &str, Need)] = &[
     ("PUT", "/api/v1/config/{key}", May("config:write")),
     ("POST", "/api/v1/config/{key}/validate", May("config:write")),
     ("GET", "/api/v1/config/{key}/revisions", May("config:read")),
+    ("GET", "/api/v1/config/{key}/revisions/{number}", May("config:read")),
+    ("GET", "/api/v1/config/{key}/schema", May("config:read")),
     ("POST", "/api/v1/config/{key}/rollback", May("config:write")),
     ("GET", "/api/v1/config/{key}/status", May("config:read")),
     ("GET", "/api/v1/cluster/graph", May("cluster:read")),

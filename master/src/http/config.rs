@@ -1,14 +1,12 @@
 //! Live settings: looked at, changed if they are as they were seen, and taken back.
 
-use std::collections::BTreeSet;
-
 use axum::{
     Extension, Json,
     extract::State,
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use due_cluster::admin::{Ask as Question, Checked, SettingView};
+use due_cluster::admin::{Ask as Question, SettingView};
 use due_core::{
     Kind,
     config::{Entry, Expect, History, LARGEST, check_key},
@@ -19,6 +17,7 @@ use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
+    canary::{Verdict, canary},
     extract::{Ask, Body, Name, if_match},
     mask::masked,
     query::{DryRun, limit},
@@ -119,7 +118,7 @@ pub(super) async fn one(
 }
 
 /// Refuses what is no key, or not for people.
-fn plain(key: &str) -> Result<(), Problem> {
+pub(super) fn plain(key: &str) -> Result<(), Problem> {
     check_key(key).map_err(|e| Problem::invalid(e.text()))?;
     match key.starts_with('.') {
         true => Err(Problem::invalid("keys that begin with a point are the fleet's own")),
@@ -127,7 +126,7 @@ fn plain(key: &str) -> Result<(), Problem> {
     }
 }
 
-async fn load(api: &Api, key: &str) -> Result<Option<Entry>, Problem> {
+pub(super) async fn load(api: &Api, key: &str) -> Result<Option<Entry>, Problem> {
     plain(key)?;
     api.admin.cluster().config().load(key).await.map_err(backend)
 }
@@ -155,58 +154,19 @@ pub(super) struct MaybeValue {
     value: String,
 }
 
-/// What processes say of a value.
-#[derive(Serialize, ToSchema)]
-pub(super) struct Verdict {
-    /// The instances that would put it in use; nobody if none uses the setting.
-    checked_by: Vec<String>,
-    /// Has somebody not answered?
-    partial: bool,
-    /// Who has not.
-    failed: Vec<Failed>,
-}
-
 /// What came of a write.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Written {
     /// Its version: the ETag. The one that stands now after a dry run.
-    version: String,
+    pub(super) version: String,
     /// The instances that have said that they would put it in use.
-    checked_by: Vec<String>,
+    pub(super) checked_by: Vec<String>,
     /// Was it done, or would it only be?
-    dry_run: bool,
-}
-
-/// Asks one instance of each name whether it would put a value in use. A bad one is a problem.
-async fn canary(api: &Api, key: &str, value: &str) -> Result<Verdict, Problem> {
-    let mut names = BTreeSet::new();
-    let mut asked: Vec<Instance> = api.members.all();
-    asked.retain(|m| {
-        matches!(m.kind, InstanceKind::Gate | InstanceKind::Node) && names.insert((m.kind, m.name.clone()))
-    });
-    let many = !asked.is_empty();
-    let fan =
-        api.ask_all::<Checked>(asked, &Question::CheckSetting { key: key.to_owned(), value: value.to_owned() }).await;
-    let mut checked_by = Vec::new();
-    for (member, checked) in &fan.items {
-        match checked {
-            Checked::Bad(why) => return Err(Problem::field("value", why.clone()).with("node", &member.id)),
-            Checked::Good => checked_by.push(member.id.to_string()),
-            Checked::Unused => {}
-        }
-    }
-    if many && fan.items.is_empty() {
-        return Err(Problem::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "no_canary",
-            "no instance answers to look at the value",
-        ));
-    }
-    Ok(Verdict { checked_by, partial: !fan.failed.is_empty(), failed: fan.failed })
+    pub(super) dry_run: bool,
 }
 
 /// The errors of a write, which must not be mistaken for those of an instance.
-fn unwritten(e: due_core::Error) -> Problem {
+pub(super) fn unwritten(e: due_core::Error) -> Problem {
     match e.kind() {
         Kind::Stale | Kind::Duplicate => {
             Problem::new(StatusCode::PRECONDITION_FAILED, "precondition_failed", "the setting has changed: look again")
@@ -271,7 +231,7 @@ pub(super) async fn put(
     Ok(([(header::ETAG, format!("\"{}\"", written.version))], Json(written)).into_response())
 }
 
-fn author(caller: &Caller, reason: &str) -> String {
+pub(super) fn author(caller: &Caller, reason: &str) -> String {
     format!("{} ({}): {}", caller.name, caller.id, reason.trim())
 }
 
@@ -285,109 +245,6 @@ pub(super) async fn validate(
 ) -> Result<Json<Verdict>, Problem> {
     plain(&key)?;
     canary(&api, &key, &maybe.value).await.map(Json)
-}
-
-/// A write of a setting.
-#[derive(Serialize, ToSchema)]
-pub(super) struct RevisionView {
-    /// Its number.
-    number: u64,
-    /// Who wrote it, and why.
-    author: String,
-    /// When, in seconds since 1970, by the writer's clock.
-    time: u64,
-    /// The version that it got; nothing if it did not take effect, or nobody knows.
-    version: Option<String>,
-    /// What was written, with secrets hidden from those who may not change it; nothing for a deletion.
-    value: Option<String>,
-}
-
-/// The writes of a setting that are kept.
-#[derive(Serialize, ToSchema)]
-pub(super) struct Revisions {
-    /// The writes, newest first: the last 10 that took effect, and the last 10 that did not.
-    items: Vec<RevisionView>,
-}
-
-/// What was written to a setting, by whom, when and why.
-#[utoipa::path(get, path = "/config/{key}/revisions", tag = "config", params(("key" = String, Path)),
-    responses((status = 200, body = Revisions), Denials))]
-pub(super) async fn revisions(
-    State(api): State<Api>,
-    Extension(caller): Extension<Caller>,
-    Name(key): Name,
-) -> Result<Json<Revisions>, Problem> {
-    plain(&key)?;
-    let records = History::new(api.admin.cluster().config().clone()).records(&key).await.map_err(backend)?;
-    let hide = !caller.may("config:write");
-    let view = |r: due_core::config::Record| RevisionView {
-        number: r.number,
-        author: r.author,
-        time: r.time.duration_since(std::time::UNIX_EPOCH).map_or(0, |t| t.as_secs()),
-        version: match r.outcome {
-            due_core::config::Outcome::Applied(version) => Some(version.to_string()),
-            due_core::config::Outcome::Attempt => None,
-        },
-        value: r.value.map(|v| {
-            let text = String::from_utf8_lossy(&v).into_owned();
-            if hide { masked(&text) } else { text }
-        }),
-    };
-    Ok(Json(Revisions { items: records.into_iter().map(view).collect() }))
-}
-
-/// Where to go back to.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Rollback {
-    /// Why; it stands in the audit log and in the history.
-    #[schema(min_length = 1, max_length = 500)]
-    reason: String,
-    /// The number of the write whose value comes back.
-    to: u64,
-}
-
-/// Writes an earlier value anew, as a version of its own.
-#[utoipa::path(post, path = "/config/{key}/rollback", tag = "config", request_body = Rollback,
-    params(("key" = String, Path), DryRun),
-    responses((status = 200, body = Written, headers(("ETag" = String))),
-        (status = 404, body = ProblemView, content_type = "application/problem+json", description = "no such write is kept"),
-        (status = 412, body = ProblemView, content_type = "application/problem+json", description = "precondition_failed: it has changed meanwhile"),
-        Refusals))]
-pub(super) async fn rollback(
-    State(api): State<Api>,
-    Extension(caller): Extension<Caller>,
-    Name(key): Name,
-    Ask(DryRun { dry_run }): Ask<DryRun>,
-    Body(back): Body<Rollback>,
-) -> Result<Response, Problem> {
-    plain(&key)?;
-    let detail = json!({ "to": back.to });
-    let deed =
-        Deed { verb: "config.rollback", resource: format!("config/{key}"), reason: &back.reason, dry_run, detail };
-    let doing = async {
-        let history = History::new(api.admin.cluster().config().clone());
-        let records = history.records(&key).await.map_err(backend)?;
-        let gone = || Problem::not_found(format!("no write {} of {key} is kept", back.to));
-        let record = records.into_iter().find(|r| r.number == back.to).ok_or_else(gone)?;
-        let text = record.value.as_deref().map(String::from_utf8_lossy);
-        let checked_by = match &text {
-            Some(text) => canary(&api, &key, text).await?.checked_by,
-            None => Vec::new(),
-        };
-        let now = load(&api, &key).await?;
-        if now.as_ref().map(|e| &e.value) == record.value.as_ref() {
-            return Err(Problem::conflict("same_value", "the setting has this value already"));
-        }
-        if dry_run {
-            let version = now.map(|e| e.version.to_string()).unwrap_or_default();
-            return Ok(Written { version, checked_by, dry_run });
-        }
-        let rolled = history.roll_back(&key, back.to, &author(&caller, &back.reason)).await;
-        Ok(Written { version: rolled.map_err(unwritten)?.to_string(), checked_by, dry_run })
-    };
-    let written = api.act(&caller, deed, doing).await?;
-    Ok(([(header::ETAG, format!("\"{}\"", written.version))], Json(written)).into_response())
 }
 
 /// An instance that uses a setting.

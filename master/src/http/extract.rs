@@ -37,6 +37,18 @@ impl<S: Send + Sync> FromRequestParts<S> for Name {
     }
 }
 
+/// A name and a number in the path.
+pub(crate) struct Numbered(pub(crate) String, pub(crate) u64);
+
+impl<S: Send + Sync> FromRequestParts<S> for Numbered {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let path = Path::<(String, u64)>::from_request_parts(parts, state).await;
+        path.map(|Path((name, number))| Self(name, number)).map_err(|e| Problem::invalid(e.body_text()))
+    }
+}
+
 /// The user in the path: digits are a number; for the text of digits write it in double quotes.
 pub(crate) struct User(pub(crate) Uid);
 

@@ -2,6 +2,7 @@
 
 mod audit;
 mod broadcasts;
+mod canary;
 mod channels;
 mod cluster;
 mod config;
@@ -19,6 +20,7 @@ mod inside;
 mod mask;
 mod nodes;
 mod query;
+mod revisions;
 mod roles;
 mod serve;
 mod sessions;
@@ -86,8 +88,10 @@ fn endpoints() -> OpenApiRouter<Api> {
         .routes(routes!(config::list))
         .routes(routes!(config::one, config::put))
         .routes(routes!(config::validate))
-        .routes(routes!(config::revisions))
-        .routes(routes!(config::rollback))
+        .routes(routes!(canary::schema_of))
+        .routes(routes!(revisions::list))
+        .routes(routes!(revisions::one))
+        .routes(routes!(revisions::rollback))
         .routes(routes!(config::status))
         .routes(routes!(audit::audit))
         .routes(routes!(events::list))

@@ -110,3 +110,55 @@ async fn names_that_are_no_keys_are_refused_and_nothing_is_read() {
     }
     assert_eq!(world.api.get("/api/v1/config?prefix=..%2F").await.status, 400);
 }
+
+#[tokio::test]
+async fn a_value_is_held_against_its_schema_before_anybody_is_asked_and_the_schema_can_be_read() {
+    let world = World::new().await;
+    let path = "/api/v1/config/game%2Fshop.json";
+    let put = async |text: &str| {
+        world.api.call(("PUT", path), Some(&world.api.token), &[("If-None-Match", "*")], Some(value(text))).await
+    };
+    let schema = world.api.get(&format!("{path}/schema")).await.body;
+    assert_eq!(schema["items"][0]["schema"]["required"], json!(["prices"]), "{schema}");
+    assert_eq!(schema["items"][0]["nodes"], json!(["game-1", "game-2"]));
+    assert_eq!(world.api.get(&format!("{PATH}/schema")).await.body["items"], json!([]), "that one has none");
+    let refused = put(r#"{"prices":[1,0,"x"]}"#).await;
+    let fields: Vec<&String> = refused.body["fields"].as_object().unwrap().keys().collect();
+    assert_eq!((refused.status, fields), (422, vec![&"value/prices/1".to_owned(), &"value/prices/2".to_owned()]));
+    assert_eq!(refused.body["node"], "game-1");
+    let late = put(r#"{"prices":[1,2,3,4,5,6,7]}"#).await;
+    assert_eq!(
+        (late.status, late.body["fields"]["value"].is_string()),
+        (422, true),
+        "it fits, and is refused all the same"
+    );
+    let looked = world.api.send("POST", &format!("{path}/validate"), json!({ "value": r#"{"prices":[1]}"# })).await;
+    assert_eq!((&looked.body["fits"], &looked.body["checked_by"]), (&json!(["game-1"]), &json!(["game-1"])));
+    assert_eq!(put("prices = 1").await.status, 422);
+    assert_eq!(world.api.get(path).await.status, 404, "nothing was stored so far");
+    assert_eq!(put(r#"{"prices":[1]}"#).await.status, 200);
+}
+
+#[tokio::test]
+async fn writes_of_a_setting_are_compared() {
+    let world = World::new().await;
+    let first = world.put(("If-None-Match", "*"), r#"{"rooms":1,"password":"hunter2"}"#).await;
+    let tag = first.header("etag").unwrap().to_owned();
+    world.put(("If-Match", &tag), r#"{"rooms": 2, "password": "hunter3"}"#).await;
+    let newest = world.api.get(&format!("{PATH}/revisions")).await.body["items"][0]["number"].as_u64().unwrap();
+    let path = |number: u64, diff: &str| format!("{PATH}/revisions/{number}{diff}");
+    let seen = world.api.get(&path(newest, "?diff=previous")).await.body;
+    let diff = &seen["diff"];
+    assert_eq!((&diff["from"], &diff["added"], &diff["removed"]), (&json!(newest - 1), &json!(2), &json!(2)), "{seen}");
+    assert!(diff["text"].as_str().unwrap().contains("+  \"rooms\": 2"), "{diff}");
+    assert!(seen["author"].as_str().unwrap().starts_with("first (") && seen["value"].is_string());
+    assert_eq!(world.api.get(&path(newest, &format!("?diff={newest}"))).await.body["diff"]["text"], "");
+    assert_eq!(world.api.get(&path(newest - 1, "?diff=previous")).await.body["diff"]["from"], 0, "the first one");
+    assert_eq!(world.api.get(&path(newest, "")).await.body["diff"], Value::Null);
+    let viewer = world.api.mint(&["viewer"]).await;
+    let masked = world.api.call(("GET", &path(newest, "?diff=previous")), Some(&viewer), &[], None).await.body;
+    assert!(!masked.to_string().contains("hunter") && masked["diff"]["added"] == 1, "{masked}");
+    for (wrong, status) in [(path(99, ""), 404), (path(newest, "?diff=99"), 404), (path(newest, "?diff=x"), 400)] {
+        assert_eq!(world.api.get(&wrong).await.status, status, "{wrong}");
+    }
+}

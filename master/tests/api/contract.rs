@@ -19,7 +19,11 @@ fn operations(contract: &serde_json::Value) -> Vec<(String, String)> {
 
 /// Fills the parameters of a path in.
 pub(crate) fn filled(path: &str) -> String {
-    path.replace("{uid}", "7").replace("{id}", "gate-1").replace("{key}", "game").replace("{name}", "room")
+    path.replace("{uid}", "7")
+        .replace("{id}", "gate-1")
+        .replace("{key}", "game")
+        .replace("{name}", "room")
+        .replace("{number}", "1")
 }
 
 #[tokio::test]

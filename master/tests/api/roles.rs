@@ -47,6 +47,8 @@ const NEEDS: &[(&str, &str, &str)] = &[
     ("PUT", "/api/v1/config/{key}", "config"),
     ("POST", "/api/v1/config/{key}/validate", "config"),
     ("GET", "/api/v1/config/{key}/revisions", "viewer"),
+    ("GET", "/api/v1/config/{key}/revisions/{number}", "viewer"),
+    ("GET", "/api/v1/config/{key}/schema", "viewer"),
     ("POST", "/api/v1/config/{key}/rollback", "config"),
     ("GET", "/api/v1/config/{key}/status", "viewer"),
     ("GET", "/api/v1/cluster/graph", "viewer"),

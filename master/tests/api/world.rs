@@ -47,6 +47,21 @@ impl Validate for Rules {
     }
 }
 
+/// A setting of the nodes that has a schema.
+#[derive(Debug, Default, Deserialize)]
+struct Shop {
+    prices: Vec<u32>,
+}
+
+impl Validate for Shop {
+    fn validate(&self) -> Result<(), String> {
+        if self.prices.len() == 7 { Err("prices: seven are unlucky".to_owned()) } else { Ok(()) }
+    }
+}
+
+const SHOP: &str = r#"{"type":"object","required":["prices"],
+    "properties":{"prices":{"type":"array","items":{"type":"integer","minimum":1}}}}"#;
+
 fn app() -> App {
     let routes = Routes::new().route(LOGIN, login).route(ADD, |Msg(n): Msg<i64>| n + 1);
     let rules = Live::<Rules>::new(|bytes: &[u8]| serde_json::from_slice(bytes));
@@ -56,7 +71,9 @@ fn app() -> App {
         Ok(())
     });
     let gate = Gate::new("gate").listen("memory://gate?heartbeat=off");
-    App::new(Drivers::memory()).with(gate).with(node).setting("game/rules.json", &rules)
+    let shop = Live::<Shop>::new(|bytes: &[u8]| serde_json::from_slice(bytes));
+    let app = App::new(Drivers::memory()).with(gate).with(node).setting("game/rules.json", &rules);
+    app.setting("game/shop.json", &shop).schema("game/shop.json", SHOP)
 }
 
 /// All of it.
