@@ -1,6 +1,6 @@
 //! This framework as the server that is measured: echoes of bytes and of JSON, and pushes to rooms.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use bytes::Bytes;
 use due::{
@@ -8,7 +8,6 @@ use due::{
     handler::Raw,
     prelude::*,
 };
-use futures_util::future::try_join_all;
 
 use crate::{
     Fallible,
@@ -121,20 +120,18 @@ async fn join(me: Session, Msg(body): Msg<Bytes>) -> Result<Bytes, Fault> {
     Ok(body)
 }
 
-/// All messages of a tick are handed over before any is waited for: so each member gets them in one write.
+/// All messages of a tick are handed over at once: so each member gets them in one write.
 async fn tick(to: Cluster, Msg(body): Msg<Bytes>) -> due::Result<()> {
     let Some(tick) = Tick::read(&body) else { return Ok(()) };
-    let names: Arc<[String]> = (0..tick.rooms).map(name).collect();
-    let bodies = (0..tick.count).map(|i| Bytes::from(tick.push(i)));
-    let pushes = bodies.flat_map(|body| (0..names.len()).map(move |room| (room, body.clone())));
-    let all = pushes.map(|(room, body)| {
-        let (to, names) = (to.clone(), names.clone());
-        async move {
-            let Some(room) = names.get(room) else { return Ok(()) };
-            to.push(To::Channel(room), PUSHED, &body).await.map(drop)
+    let bodies: Vec<Bytes> = (0..tick.count).map(|i| tick.push(i).into()).collect();
+    let mut all = to.to_channels();
+    for room in (0..tick.rooms).map(name) {
+        for body in &bodies {
+            all.push(&room, PUSHED, body)?;
         }
-    });
-    try_join_all(all).await.map(drop)
+    }
+    all.send().await;
+    Ok(())
 }
 
 fn block(Msg(body): Msg<Bytes>) -> Bytes {

@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use due_core::{
-    Call, Codec, Encryptor, Error, Kind, Notify, Owner, Push, Result, RouteDef, Topic, Uid,
+    Call, Codec, Encryptor, Error, Kind, Notify, Owner, Push, Result, RouteDef, RouteId, Topic, Uid,
     bus::EventBus,
     cache::Cache,
     config::ConfigSource,
@@ -22,7 +22,6 @@ use tokio::sync::oneshot;
 use crate::{
     admin::Side,
     fault::Fault,
-    gate::{fan::Fan, orders::ReplyTo},
     handler::{Answer, Job},
     link::{Audience, Counts, FLAG_THEN_CLOSE, GateOrder, class_bits},
     node::{call::Callee, part::NodeShared},
@@ -145,27 +144,32 @@ impl Cluster {
 
     async fn push_with<T, C: Codec<T>>(&self, to: To<'_>, push: Push<T, C>, value: &T, flags: u8) -> Result<Sent> {
         let def = push.def();
-        let body = match &self.0.encryptor {
-            Some(by) if !C::RAW => sealed_body::<T, C>(&**by, def.id, value)?,
-            _ => {
-                let mut body = Vec::new();
-                C::default().encode(value, &mut body).map_err(encode_error)?;
-                body
-            }
-        };
         let flags = flags | class_bits(def.flags.class);
         if let To::Channel(channel) = to
             && let Some((inbox, gate)) = self.only_gate()
         {
             crate::session::check_channel(channel)?;
-            let channel = channel.to_owned();
-            let (reply, counts) = oneshot::channel();
-            let route = def.id.0;
-            let took = inbox.fan(Fan { gate, channel, route, flags, body, reply: ReplyTo::Counts(reply) });
-            return Ok(counted_here(took, counts).await);
+            let queued = inbox.fan((gate, channel), (def.id.0, flags), |out| self.encode::<T, C>(def.id, value, out));
+            return match queued {
+                Ok(wait) => Ok(Sent::of(wait.end_of_one().await)),
+                Err(e) if e.kind() == Kind::Full => Ok(Sent { full: 1, ..Sent::default() }),
+                Err(e) if e.kind() == Kind::Gone => Ok(Sent::of(None)),
+                Err(e) => Err(e),
+            };
         }
+        let mut body = Vec::new();
+        self.encode::<T, C>(def.id, value, &mut body)?;
         // Boxed, so that a push to a channel is a small future.
         Box::pin(self.push_to_gates(to, (def.id.0, flags), &body)).await
+    }
+
+    /// Appends the body of a push.
+    pub(crate) fn encode<T, C: Codec<T>>(&self, route: RouteId, value: &T, out: &mut Vec<u8>) -> Result<()> {
+        match &self.0.encryptor {
+            Some(by) if !C::RAW => out.extend_from_slice(&sealed_body::<T, C>(&**by, route, value)?),
+            _ => C::default().encode(value, out).map_err(encode_error)?,
+        }
+        Ok(())
     }
 
     async fn push_to_gates(&self, to: To<'_>, (route, flags): (i32, u8), body: &[u8]) -> Result<Sent> {
@@ -204,7 +208,7 @@ impl Cluster {
     }
 
     /// The one gate of the cluster, if it is of this process.
-    fn only_gate(&self) -> Option<(Arc<Inbox>, u8)> {
+    pub(crate) fn only_gate(&self) -> Option<(Arc<Inbox>, u8)> {
         let reaches = self.reaches();
         let mut all = reaches.values();
         match (all.next()?.first(), all.next(), self.0.callees.is_empty()) {
@@ -213,7 +217,7 @@ impl Cluster {
         }
     }
 
-    async fn counted(&self, gate: Owner, order: GateOrder) -> Counts {
+    pub(crate) async fn counted(&self, gate: Owner, order: GateOrder) -> Counts {
         let targets = match &order {
             GateOrder::Push { to: Audience::Users(all), .. } => all.len(),
             GateOrder::Push { to: Audience::Sessions(all), .. } => all.len(),
@@ -439,7 +443,7 @@ impl Cluster {
         !self.reaches().is_empty()
     }
 
-    fn all_gates(&self) -> Vec<Owner> {
+    pub(crate) fn all_gates(&self) -> Vec<Owner> {
         let mut all: BTreeSet<Owner> = self.reaches().keys().cloned().collect();
         if self.0.callees.is_empty() {
             all.extend(self.0.peers.gates());
@@ -496,14 +500,15 @@ impl Cluster {
     }
 }
 
-/// What became of a push to a channel of this process's gate.
-async fn counted_here(took: bool, counts: oneshot::Receiver<Counts>) -> Sent {
-    if took && let Ok(Ok(counts)) = tokio::time::timeout(ORDER_LIMIT, counts).await {
-        let [queued, full, offline, unknown] =
-            [counts.queued, counts.full, counts.offline, counts.unknown].map(|n| n as usize);
-        return Sent { queued, full, offline, unknown };
+impl Sent {
+    /// A push that nobody has counted in time is unknown.
+    pub(crate) fn of(counts: Option<Counts>) -> Self {
+        let Some(Counts { queued, full, offline, unknown }) = counts else {
+            return Self { unknown: 1, ..Self::default() };
+        };
+        let [queued, full, offline, unknown] = [queued, full, offline, unknown].map(|n| n as usize);
+        Self { queued, full, offline, unknown }
     }
-    Sent { unknown: 1, ..Sent::default() }
 }
 
 /// Connections of the cluster.

@@ -9,7 +9,7 @@
 //! | [`mesh`] | stateless services, called by name |
 //! | [`handler`] | what applications write: routes, extractors, layers |
 //! | [`actor`] | one mailbox, one `&mut self` at a time |
-//! | [`session`], [`cluster`] | handles for handlers |
+//! | [`session`], [`cluster`], [`pushes`] | handles for handlers |
 //! | [`stat`] | counters and histograms |
 //! | `shard` | the one future of a thread: ready list, inbox, timers, watchdog |
 //! | `link` | what gates and nodes say to each other |
@@ -30,6 +30,7 @@ mod link;
 pub mod mesh;
 pub mod node;
 mod peer;
+pub mod pushes;
 pub mod session;
 mod shard;
 pub mod stat;
@@ -42,5 +43,6 @@ pub use gate::{Admission, Arrival, Dispatch, Duplicate, Gate, Refusal};
 pub use http::Http;
 pub use mesh::Mesh;
 pub use node::{Node, Order};
+pub use pushes::ToChannels;
 pub use session::Session;
 pub use stat::Snapshot;

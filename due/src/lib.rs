@@ -123,7 +123,7 @@ pub mod prelude {
     pub use due_cluster::actor::{Actor, Addr, Cx, OnPanic, TimerId};
     pub use due_cluster::{
         Admission, App, Arrival, Cluster, Dispatch, Fault, Gate, Mesh, Node, Order, Refusal, Running, Sent, Session,
-        Shards, To,
+        Shards, To, ToChannels,
         handler::{
             Deadline, Event, Extract, FromRef, Later, Msg, Next, OwnedRequest, Reply, Request, Response, Routes, Seq,
             State, blocking, from_fn, guard,

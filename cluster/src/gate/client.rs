@@ -138,6 +138,8 @@ pub(crate) struct Client {
     pub(crate) stage: Stage,
     /// Stands on the shard's list of connections to flush.
     pub(crate) dirty: bool,
+    /// Is in more than one channel.
+    pub(crate) several: bool,
     /// Said hello.
     pub(crate) hello: bool,
     /// Not read until its outbox, lane or link has room.

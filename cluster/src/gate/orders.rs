@@ -6,6 +6,7 @@ use due_core::{Kind, Result, net::Farewell};
 use tokio::sync::oneshot;
 
 use super::{
+    awaited::Counting,
     client::Slot,
     outbound::{PushOf, Pushed},
 };
@@ -24,8 +25,8 @@ pub(crate) enum ReplyTo {
     },
     /// To a task of this process.
     Here(oneshot::Sender<Result<Vec<u8>>>),
-    /// The same, for the counts of a push.
-    Counts(oneshot::Sender<Counts>),
+    /// The same, for the counts of a push at its place.
+    Counts(Arc<Counting>, usize),
 }
 
 /// Adds up the counts of a gate's shards; the last one answers.
@@ -56,14 +57,18 @@ impl Shard {
             ReplyTo::Link { link, corr } => self.link_answer(link, corr, result),
             ReplyTo::Here(waiting) => drop(waiting.send(result)),
             // Who waits learns of an error by the end of its channel.
-            ReplyTo::Counts(waiting) => drop(result.and_then(|body| Counts::decode(&body)).map(|c| waiting.send(c))),
+            ReplyTo::Counts(counting, at) => {
+                if let Ok(counts) = result.and_then(|body| Counts::decode(&body)) {
+                    counting.counted([(at, counts)].into_iter());
+                }
+            }
         }
     }
 
     pub(crate) fn answer_counts(&mut self, to: ReplyTo, counts: Counts) {
         match to {
             ReplyTo::Nobody => {}
-            ReplyTo::Counts(waiting) => drop(waiting.send(counts)),
+            ReplyTo::Counts(counting, at) => counting.counted([(at, counts)].into_iter()),
             to => self.answer(to, Ok(counts.encode())),
         }
     }
@@ -146,18 +151,21 @@ impl Shard {
     fn subscribe(&mut self, g: u8, slot: u32, channel: &str) {
         let Some(gate) = self.gates.get_mut(usize::from(g)) else { return };
         let Some(client) = gate.clients.get_mut(slot as usize) else { return };
-        let channels = &mut client.extras().channels;
+        let channels = &mut client.extras.get_or_insert_with(Box::default).channels;
         if channels.iter().any(|c| &**c == channel) {
             return;
         }
         channels.push(channel.into());
+        client.several = channels.len() > 1;
         gate.channels.subscribe(channel, slot);
     }
 
     fn unsubscribe(&mut self, g: u8, slot: u32, channel: &str) {
         let Some(gate) = self.gates.get_mut(usize::from(g)) else { return };
         if let Some(client) = gate.clients.get_mut(slot as usize) {
-            client.extras().channels.retain(|c| &**c != channel);
+            let channels = &mut client.extras.get_or_insert_with(Box::default).channels;
+            channels.retain(|c| &**c != channel);
+            client.several = channels.len() > 1;
         }
         gate.channels.unsubscribe(channel, slot);
     }

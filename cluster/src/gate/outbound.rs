@@ -9,7 +9,6 @@ use due_protocol::due::{Dialect, Failure, Head as Numbers, Kick};
 
 use super::{
     client::{Client, Stage},
-    fan::Fan,
     orders::ReplyTo,
     settings::Untold,
 };
@@ -101,7 +100,7 @@ impl Shard {
                 };
                 match GateOrder::decode(head.route, body) {
                     Ok(GateOrder::Push { to: Audience::Channel(channel), route, flags, body }) if link.is_some() => {
-                        self.add_fan(Fan { gate: g, channel, route, flags, body, reply: to });
+                        self.add_fan_of(g, &channel, PushOf { route, flags, body: &body }, to);
                     }
                     Ok(order) => {
                         self.run_fans();

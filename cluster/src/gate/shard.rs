@@ -123,6 +123,7 @@ impl GateShard {
             listener,
             stage,
             dirty: false,
+            several: false,
             hello: false,
             paused: false,
             ended: false,

@@ -23,7 +23,10 @@ use super::{
 };
 use crate::{
     admin::Side,
-    gate::{fan::Fan, shard::GateShard},
+    gate::{
+        fan::{Fans, Groups},
+        shard::GateShard,
+    },
     link::end::LinkEnd,
     node::{shard::NodeShard, wake::ASLEEP},
     stat::ShardCounters,
@@ -64,7 +67,9 @@ pub(crate) struct Shard {
     pub(crate) dirty: Vec<(u8, u32)>,
     pub(crate) dirty_links: Vec<u32>,
     /// Pushes to channels that are delivered together; empty between commands and frames of other kinds.
-    pub(crate) fans: Vec<Fan>,
+    pub(crate) fans: Fans,
+    /// How they are sorted while they are delivered.
+    pub(crate) groups: Groups,
     /// Sessions with queued messages and no running handler, whose turn was over: node and slot.
     pub(crate) runnable: Vec<(u8, u32)>,
     /// Sessions with gathered credit of notifies; a timer runs as long as there are any.
@@ -123,7 +128,8 @@ impl Shard {
             timers,
             dirty: Vec::new(),
             dirty_links: Vec::new(),
-            fans: Vec::new(),
+            fans: Fans::default(),
+            groups: Groups::default(),
             runnable: Vec::new(),
             credits: Vec::new(),
             counters: ShardCounters::default(),
@@ -201,17 +207,20 @@ impl Shard {
     /// Carries out what stands in the inbox. Also called between a handler and its answer, so that its pushes come first;
     /// never within itself, or later commands would overtake earlier ones.
     pub(crate) fn obey(&mut self) {
-        if std::mem::replace(&mut self.obeying, true) {
+        if self.obeying {
             return;
         }
+        self.run_fans();
+        self.obeying = true;
         let mut commands = std::mem::take(&mut self.commands);
         self.inbox.take(&mut commands);
+        std::mem::swap(&mut self.fans.bytes, &mut commands.fans);
         for command in commands.list.drain(..) {
-            if !matches!(command, Command::Fan(_)) {
+            if !matches!(command, Command::Fan(..)) {
                 self.run_fans();
             }
             match command {
-                Command::Fan(fan) => self.add_fan(fan),
+                Command::Fan(fan, reply) => self.add_fan(fan, reply),
                 Command::Push { session, head, body } => {
                     let body = commands.bytes.get(body).unwrap_or_default();
                     self.session_push(session, head, body);
@@ -220,8 +229,11 @@ impl Shard {
             }
         }
         self.run_fans();
-        commands.bytes.clear();
-        commands.bytes.shrink_to(256 * 1024);
+        std::mem::swap(&mut self.fans.bytes, &mut commands.fans);
+        for bytes in [&mut commands.bytes, &mut commands.fans] {
+            bytes.clear();
+            bytes.shrink_to(256 * 1024);
+        }
         self.commands = commands;
         self.obeying = false;
     }

@@ -149,14 +149,19 @@ async fn pushes_to_channels_that_leave_together_reach_every_member_once_and_in_o
         let way = way.clone();
         async move { way.push(To::Channel(channel_of(i)), SAID, &said(i)).await.unwrap() }
     });
-    let sent = futures_util::future::join_all(pushes).await;
+    let mut sent = futures_util::future::join_all(pushes).await;
+    cluster.settle().await;
+    let mut together = way.to_channels();
+    (60..80).for_each(|i| together.push(channel_of(i), SAID, &said(i)).unwrap());
+    sent.extend(together.send().await);
+    assert_eq!(sent.len(), 80);
     for (i, sent) in sent.iter().enumerate() {
         let members = clients.iter().filter(|(channels, _)| channels.contains(channel_of(i))).count();
         assert_eq!(*sent, Sent { queued: members, ..Sent::default() }, "{i}");
     }
     cluster.settle().await;
     for (channels, client) in &clients {
-        let want: Vec<String> = (0..60).filter(|i| channels.contains(channel_of(*i))).map(said).collect();
+        let want: Vec<String> = (0..80).filter(|i| channels.contains(channel_of(*i))).map(said).collect();
         assert_eq!(client.arrived(SAID), Ok(want), "{channels}");
     }
     let nobody = way.push(To::Channel("nobody"), SAID, &said(0)).await.unwrap();
