@@ -60,7 +60,7 @@ impl Admin {
         if link.is_down() {
             return Err(Error::new(Kind::Unavailable, "its connection is lost").context("instance", &whom.id));
         }
-        link.ask((ADMIN_ORDER, body), until).await
+        Ok(link.ask((ADMIN_ORDER, body), until).await?.into())
     }
 
     /// Pushes to those of `to` that are at one gate; what became of it. `To::Sessions` reaches nobody here.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use due_core::{
     Code, Error, Kind, Owner, Result, RouteDef, Uid,
     locate::Subject,
@@ -12,7 +12,6 @@ use tokio::time::Instant;
 
 use super::{
     Peers,
-    link::Order,
     served::{Served, Serving},
 };
 use crate::{
@@ -40,13 +39,11 @@ pub(crate) struct Called<B = Bytes> {
 }
 
 impl<B: AsRef<[u8]>> Called<B> {
+    #[cfg(test)]
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let w = Writer::sized(self.body.as_ref().len() + 32).u32(self.route as u32);
-        let w = match &self.uid {
-            Some(uid) => w.u8(1).uid(uid),
-            None => w.u8(0),
-        };
-        w.rest(self.body.as_ref()).done()
+        let mut bytes = Vec::new();
+        put_called(self.route, self.uid.as_ref(), self.body.as_ref(), &mut bytes);
+        bytes
     }
 }
 
@@ -66,6 +63,16 @@ impl<'a> Called<&'a [u8]> {
     }
 }
 
+/// Appends a call as it travels.
+fn put_called(route: i32, uid: Option<&Uid>, body: &[u8], out: &mut Vec<u8>) {
+    let w = Writer(std::mem::take(out)).u32(route as u32);
+    let w = match uid {
+        Some(uid) => w.u8(1).uid(uid),
+        None => w.u8(0),
+    };
+    *out = w.rest(body).done();
+}
+
 /// What a call came to, as it travels: a fault keeps its code, whoever's it is.
 pub(crate) struct Incoming;
 
@@ -77,9 +84,12 @@ impl Incoming {
         }
     }
 
-    pub(crate) fn decode(answer: Vec<u8>) -> Result<Bytes, Fault> {
+    pub(crate) fn decode(mut answer: Bytes) -> Result<Bytes, Fault> {
         match answer.split_first() {
-            Some((0, _)) => Ok(Bytes::from(answer).slice(1..)),
+            Some((0, _)) => {
+                answer.advance(1);
+                Ok(answer)
+            }
             Some((1, rest)) => {
                 let (number, text) = decode_fault(rest);
                 Err(Fault::new(code_of(number), text))
@@ -100,7 +110,7 @@ fn code_of(number: u32) -> Code {
 
 impl Peers {
     /// Asks one node after the other until one can be reached; a node that took the order is the last.
-    async fn ask_one(&self, served: &Served, order: Order, until: Instant) -> Result<Vec<u8>> {
+    async fn ask_one(&self, served: &Served, until: Instant, encode: impl FnOnce(&mut Vec<u8>)) -> Result<Bytes> {
         let (mut last, mut waiting, mut tried) = (None, None, Vec::new());
         for _ in 0..TRIES {
             let left = served.all.iter().enumerate().filter(|(at, _)| !tried.contains(at));
@@ -110,13 +120,13 @@ impl Peers {
             match one.link(self).await {
                 // What is sent there now waits for the connection: others first.
                 Ok(link) if link.is_down() => waiting = Some(link),
-                Ok(link) => return link.ask(order, until).await,
+                Ok(link) => return link.ask_with(CALL_ORDER, until, encode).await,
                 Err(e) => last = Some(e),
             }
             tried.push(at);
         }
         match waiting {
-            Some(link) => link.ask(order, until).await,
+            Some(link) => link.ask_with(CALL_ORDER, until, encode).await,
             None => Err(last.unwrap_or_else(|| Error::new(Kind::Unavailable, "no node of this route takes work"))),
         }
     }
@@ -150,15 +160,14 @@ impl Cluster {
         let serving = peers.serving(def.id).await;
         let Some(first) = serving.all.first() else { return Err(Fault::of(peers.why_unserved(def.id))) };
         let until = Instant::now() + Duration::from_millis(serving.limit_ms.into()) + WAY;
-        let called = Called { route: def.id.0, uid: uid.cloned(), body };
-        let order = (CALL_ORDER, called.encode());
+        let encode = |out: &mut Vec<u8>| put_called(def.id.0, uid, &body, out);
         let answer = match first.stateful {
             // Boxed, so that a call of any other route is a small future.
             true => {
                 let member = Box::pin(self.owner_of(uid, first)).await?;
-                Box::pin(peers.link(&member)).await?.ask(order, until).await?
+                Box::pin(peers.link(&member)).await?.ask_with(CALL_ORDER, until, encode).await?
             }
-            false => peers.ask_one(&serving, order, until).await?,
+            false => peers.ask_one(&serving, until, encode).await?,
         };
         Incoming::decode(answer)
     }
@@ -195,13 +204,14 @@ mod tests {
             (0..bytes.len() - 3).for_each(|cut| assert!(Called::read(&bytes[..cut]).is_err(), "{cut}"));
         }
         assert!(Called::read(&Called { route: 1, uid: Some(Uid::from(-1)), body: Bytes::new() }.encode()).is_err());
-        assert_eq!(Incoming::decode(Incoming::encode(&Ok(Bytes::from_static(b"abc")))).unwrap(), b"abc"[..]);
+        assert_eq!(Incoming::decode(Incoming::encode(&Ok(Bytes::from_static(b"abc"))).into()).unwrap(), b"abc"[..]);
         for fault in [Fault::of(Kind::NotBound), Fault::new(Code::new(1001, "taken"), "ann is taken")] {
-            let got = Incoming::decode(Incoming::encode(&Err(Fault::new(fault.code(), fault.text().to_owned()))));
+            let got =
+                Incoming::decode(Incoming::encode(&Err(Fault::new(fault.code(), fault.text().to_owned()))).into());
             let got = got.unwrap_err();
             assert_eq!((got.code().number(), got.text()), (fault.code().number(), fault.text()));
         }
-        assert!(Incoming::decode(vec![]).is_err() && Incoming::decode(vec![9]).is_err());
+        assert!(Incoming::decode(Bytes::new()).is_err() && Incoming::decode(vec![9].into()).is_err());
     }
 
     #[test]

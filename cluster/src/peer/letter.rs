@@ -69,8 +69,8 @@ impl Letter {
         }
     }
 
-    pub(crate) fn outcome(answer: Vec<u8>) -> Outcome {
-        match answer.as_slice() {
+    pub(crate) fn outcome(answer: Bytes) -> Outcome {
+        match &*answer {
             [2] => Ok(None),
             _ => Incoming::decode(answer).map(Some),
         }
@@ -113,8 +113,8 @@ mod tests {
             (0..bytes.len() - 3).for_each(|cut| assert!(Letter::decode(&bytes[..cut]).is_err(), "{cut}"));
         }
         for body in [None, Some(Bytes::new()), Some(Bytes::from_static(b"\x02"))] {
-            assert_eq!(Letter::outcome(Letter::answer(Ok(body.clone()))).unwrap(), body);
+            assert_eq!(Letter::outcome(Letter::answer(Ok(body.clone())).into()).unwrap(), body);
         }
-        assert!(Letter::outcome(Letter::answer(Err(Fault::of(Kind::Moved)))).is_err());
+        assert!(Letter::outcome(Letter::answer(Err(Fault::of(Kind::Moved))).into()).is_err());
     }
 }

@@ -1,30 +1,30 @@
 //! A link for orders and calls, driven by a task of its own: a process without shards has it too.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::VecDeque,
     future::{Future, poll_fn},
-    hash::{BuildHasherDefault, Hasher},
     pin::{Pin, pin},
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
+use bytes::Bytes;
 use due_core::{
     Error, Kind, Result,
-    error::Retry,
     transport::{Batch, FrameKind, Head, Link, LinkState, Part, Refused},
 };
 use tokio::{
     runtime::Handle,
-    sync::{Semaphore, SemaphorePermit, mpsc, oneshot},
+    sync::{Semaphore, SemaphorePermit},
     task::{coop::unconstrained, yield_now},
     time::{Instant, Sleep, timeout_at},
 };
 
+use super::desk::{Ask, Asked, Bodies, Desk};
 use crate::link::{decode_fault, end::FLAG_FAULT};
 
 /// Orders of one process to another that may wait for their answers.
@@ -34,41 +34,24 @@ const IDLE: Duration = Duration::from_secs(60);
 const FRAMES_A_TURN: usize = 4096;
 /// So often at most a write waits for what others that are ready want to ask.
 const GATHERINGS: usize = 16;
+/// Answers that are handed over under one lock.
+const TOGETHER: usize = 64;
 
 /// What an order asks, as it travels: its number and its body.
 pub(crate) type Order = (i32, Vec<u8>);
 
 /// The near end of a link to another process. Orders arrive in the order in which they were posted.
 pub(crate) struct PeerLink {
-    asks: mpsc::UnboundedSender<Ask>,
+    desk: Arc<Desk>,
     room: Semaphore,
-    last: AtomicU64,
     down: Arc<AtomicBool>,
 }
 
-enum Ask {
-    Order(Posted),
-    Cancel(u64),
-    /// The other side is gone: nobody waits any longer for its connection to come back.
-    End,
-}
-
-/// An order that is on its way.
-struct Posted {
-    corr: u64,
-    order: Order,
-    until: Instant,
-    waiting: Waiting,
-}
-
-type Waiting = oneshot::Sender<Result<Vec<u8>>>;
-
 impl PeerLink {
     pub(crate) fn start(link: Box<dyn Link>, service: &Handle) -> Arc<Self> {
-        let (asks, asked) = mpsc::unbounded_channel();
-        let down = Arc::<AtomicBool>::default();
-        service.spawn(Driver::new(link, asked, down.clone()).run());
-        Arc::new(Self { asks, room: Semaphore::new(MOST), last: AtomicU64::new(0), down })
+        let (desk, down) = (Arc::<Desk>::default(), Arc::<AtomicBool>::default());
+        service.spawn(Driver::new(link, desk.clone(), down.clone()).run());
+        Arc::new(Self { desk, room: Semaphore::new(MOST), down })
     }
 
     /// Has it lost its connection? It may come back; what is sent meanwhile waits.
@@ -78,11 +61,11 @@ impl PeerLink {
 
     /// Ends it: who waits for an answer is told.
     pub(crate) fn end(&self) {
-        let _ = self.asks.send(Ask::End);
+        self.desk.end();
     }
 
     pub(crate) fn is_over(&self) -> bool {
-        self.asks.is_closed()
+        self.desk.is_over()
     }
 
     /// A place among the orders that wait; without one in time nothing was sent.
@@ -97,49 +80,74 @@ impl PeerLink {
     }
 
     /// Sends an order and waits for its answer. Dropped before that, the other side is told.
-    pub(crate) async fn ask(&self, order: Order, until: Instant) -> Result<Vec<u8>> {
+    pub(crate) async fn ask(&self, order: Order, until: Instant) -> Result<Bytes> {
+        let (number, body) = order;
+        self.ask_with(number, until, |out| out.extend_from_slice(&body)).await
+    }
+
+    /// The same for an order whose body `encode` appends. It is called once, where nothing else may be asked.
+    pub(crate) async fn ask_with(
+        &self,
+        number: i32,
+        until: Instant,
+        encode: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<Bytes> {
         let _permit = self.room(until).await?;
-        let corr = self.last.fetch_add(1, Ordering::Relaxed) + 1;
-        let (waiting, answer) = oneshot::channel();
-        let mut asked = Asked { corr, asks: &self.asks, done: false };
-        // A link that is over drops what it is sent, and the answer says so.
-        let _ = self.asks.send(Ask::Order(Posted { corr, order, until, waiting }));
-        let answer = answer.await;
-        asked.done = true;
-        answer.unwrap_or_else(|_| Err(Error::new(Kind::Unavailable, "the link to that process is over")))
+        let (mut asking, mut encode) = (Asking { desk: &self.desk, corr: 0 }, Some(encode));
+        poll_fn(|cx| {
+            if let Some(encode) = encode.take() {
+                asking.corr = self.desk.post((number, until), encode, cx)?;
+                return Poll::Pending;
+            }
+            let polled = self.desk.poll_answer(asking.corr, cx);
+            if polled.is_ready() {
+                asking.corr = 0;
+            }
+            polled
+        })
+        .await
     }
 }
 
-/// An order whose answer somebody waits for.
-struct Asked<'a> {
-    corr: u64,
-    asks: &'a mpsc::UnboundedSender<Ask>,
-    done: bool,
+impl Drop for PeerLink {
+    fn drop(&mut self) {
+        self.desk.leave();
+    }
 }
 
-impl Drop for Asked<'_> {
+/// An order whose answer somebody waits for; 0: nobody does.
+struct Asking<'a> {
+    desk: &'a Desk,
+    corr: u64,
+}
+
+impl Drop for Asking<'_> {
     fn drop(&mut self) {
-        if !self.done {
-            let _ = self.asks.send(Ask::Cancel(self.corr));
+        if self.corr != 0 {
+            self.desk.cancel(self.corr);
         }
     }
 }
 
-impl Posted {
-    /// The time that is left, at least 1: 0 means none.
-    fn ttl_ms(&self) -> u32 {
-        let left = self.until.saturating_duration_since(Instant::now()).as_millis();
-        left.clamp(1, u128::from(u32::MAX)) as u32
-    }
+/// An order that found the link full.
+struct Held {
+    corr: u64,
+    number: i32,
+    until: Instant,
+    body: Vec<u8>,
 }
 
-/// The link and what waits for answers over it.
+/// The link and what waits for room on it.
 struct Driver {
     link: Box<dyn Link>,
-    asked: mpsc::UnboundedReceiver<Ask>,
+    desk: Arc<Desk>,
+    asked: Asked,
     /// What found the link full stays here, and all behind it.
-    queue: VecDeque<Ask>,
-    waiting: HashMap<u64, (Instant, Waiting), BuildHasherDefault<Counted>>,
+    queue: VecDeque<Held>,
+    /// Answers on their way to those who wait.
+    ends: Vec<(u64, Result<Bytes>)>,
+    woken: Vec<Waker>,
+    bodies: Bodies,
     /// Nobody's time is over before this.
     overdue: Pin<Box<Sleep>>,
     /// What was asked when others that were ready got their turn last, and how often they did.
@@ -147,41 +155,40 @@ struct Driver {
     batch: Batch,
     idle: Pin<Box<Sleep>>,
     down: Arc<AtomicBool>,
+    /// The link is over, or is to be.
+    ending: bool,
 }
 
-/// Hashes numbers that are given out one after the other.
-#[derive(Default)]
-struct Counted(u64);
-
-impl Hasher for Counted {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|byte| self.write_u64(self.0 ^ u64::from(*byte)));
-    }
-
-    fn write_u64(&mut self, n: u64) {
-        self.0 = n.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    }
+/// What became of a frame that was to be sent.
+enum Sent {
+    Yes,
+    Full,
+    Gone,
 }
 
 impl Driver {
-    fn new(link: Box<dyn Link>, asked: mpsc::UnboundedReceiver<Ask>, down: Arc<AtomicBool>) -> Self {
+    fn new(link: Box<dyn Link>, desk: Arc<Desk>, down: Arc<AtomicBool>) -> Self {
         let sleep = || Box::pin(tokio::time::sleep(IDLE));
-        let (queue, waiting, batch) = (VecDeque::new(), HashMap::default(), Batch::default());
-        Self { link, asked, queue, waiting, overdue: sleep(), gathered: (0, 0), batch, idle: sleep(), down }
+        Self {
+            link,
+            desk,
+            asked: Asked::default(),
+            queue: VecDeque::new(),
+            ends: Vec::new(),
+            woken: Vec::new(),
+            bodies: Bodies::default(),
+            overdue: sleep(),
+            gathered: (0, 0),
+            batch: Batch::default(),
+            idle: sleep(),
+            down,
+            ending: false,
+        }
     }
 
     async fn run(mut self) {
         // With tokio's budget a turn would end after 128 orders.
         unconstrained(poll_fn(|cx| self.poll(cx))).await;
-        // What was sent may have been done.
-        for (_, (_, waiting)) in self.waiting.drain() {
-            let lost = Error::new(Kind::Unavailable, "the link ended before the answer").retry_as(Retry::Unknown);
-            let _ = waiting.send(Err(lost));
-        }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -197,7 +204,7 @@ impl Driver {
             return Poll::Ready(());
         }
         self.end_overdue(cx);
-        if !self.waiting.is_empty() || !self.queue.is_empty() {
+        if !self.desk.is_idle() {
             self.idle.as_mut().reset(Instant::now() + IDLE);
         }
         self.idle.as_mut().poll(cx)
@@ -205,7 +212,7 @@ impl Driver {
 
     /// Something is asked: lets all others that are ready now ask too, so that one write takes it all.
     fn gather(&mut self, cx: &mut Context<'_>) -> bool {
-        let (asked, before) = (self.asked.len(), std::mem::take(&mut self.gathered));
+        let (asked, before) = (self.desk.len(), std::mem::take(&mut self.gathered));
         if asked > before.0 && before.1 < GATHERINGS && pin!(yield_now()).poll(cx).is_pending() {
             self.gathered = (asked, before.1 + 1);
         }
@@ -216,29 +223,23 @@ impl Driver {
     fn end_overdue(&mut self, cx: &mut Context<'_>) {
         while self.overdue.as_mut().poll(cx).is_ready() {
             let now = Instant::now();
-            let late: Vec<u64> = self.waiting.iter().filter(|(_, (until, _))| *until <= now).map(|(c, _)| *c).collect();
-            late.into_iter().for_each(|corr| self.end_late(corr));
-            for at in (0..self.queue.len()).rev() {
-                let late = matches!(self.queue.get(at), Some(Ask::Order(posted)) if posted.until <= now);
-                if late && let Some(Ask::Order(posted)) = self.queue.remove(at) {
-                    let _ = posted.waiting.send(Err(Kind::Timeout.into()));
+            let (late, next) = self.desk.late(now);
+            for corr in late {
+                if !self.desk.fail(corr, Kind::Timeout.into()) {
+                    continue;
+                }
+                match self.queue.iter().position(|held| held.corr == corr) {
+                    Some(at) => drop(self.queue.remove(at)),
+                    // Where the link is full the other side learns it by its own clock.
+                    None => drop(self.cancel(corr)),
                 }
             }
-            let queued = self.queue.iter().filter_map(|ask| match ask {
-                Ask::Order(posted) => Some(posted.until),
-                _ => None,
-            });
-            let next = self.waiting.values().map(|(until, _)| *until).chain(queued).min();
             self.overdue.as_mut().reset(next.unwrap_or(now + IDLE));
         }
     }
 
-    fn end_late(&mut self, corr: u64) {
-        if let Some((_, waiting)) = self.waiting.remove(&corr) {
-            let _ = waiting.send(Err(Kind::Timeout.into()));
-            // Where the link is full the other side learns it by its own clock.
-            let _ = self.link.send(Head { kind: FrameKind::Cancel, corr, ..Head::default() }, Part::Copy(&[]));
-        }
+    fn cancel(&mut self, corr: u64) -> Result<(), Refused> {
+        self.link.send(Head { kind: FrameKind::Cancel, corr, ..Head::default() }, Part::Copy(&[]))
     }
 
     /// Takes answers in; ready at the end of the link.
@@ -251,6 +252,7 @@ impl Driver {
                     self.take(head, body);
                 }
             }
+            self.desk.answer(&mut self.ends, &mut self.woken);
             batch.clear();
             self.batch = batch;
             match polled {
@@ -265,27 +267,42 @@ impl Driver {
         if head.kind != FrameKind::Answer {
             return;
         }
-        let Some((_, waiting)) = self.waiting.remove(&head.corr) else { return };
         let answer = match head.flags & FLAG_FAULT {
-            0 => Ok(body.to_vec()),
+            0 => Ok(self.bodies.copy(body)),
             _ => {
                 let (code, text) = decode_fault(body);
                 Err(Error::new(Kind::from_code(code).unwrap_or(Kind::Internal), text)
                     .from_origin(due_core::Origin::Remote))
             }
         };
-        let _ = waiting.send(answer);
+        self.ends.push((head.corr, answer));
+        if self.ends.len() >= TOGETHER {
+            self.desk.answer(&mut self.ends, &mut self.woken);
+        }
     }
 
     /// Sends what was asked for, as far as there is room; ready when nobody can ask any more, or at the end of the link.
     fn write(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let all_gone = self.hear(cx);
-        while let Some(ask) = self.queue.pop_front() {
-            match self.send(ask) {
-                Ok(()) => {}
-                Err(None) => return Poll::Ready(()),
-                Err(Some(ask)) => {
-                    self.queue.push_front(ask);
+        let mut asked = std::mem::take(&mut self.asked);
+        let all_gone = self.desk.take(&mut asked, cx);
+        let now = Instant::now();
+        asked.list.drain(..).for_each(|ask| self.hear(ask, &asked.bytes, now));
+        asked.bytes.clear();
+        asked.bytes.shrink_to(256 * 1024);
+        self.asked = asked;
+        if self.ending {
+            return Poll::Ready(());
+        }
+        while let Some(held) = self.queue.pop_front() {
+            let order = (held.corr, held.number, held.until);
+            match self.send(order, &held.body, now) {
+                Sent::Yes => {}
+                Sent::Gone => {
+                    self.queue.push_front(held);
+                    return Poll::Ready(());
+                }
+                Sent::Full => {
+                    self.queue.push_front(held);
                     match self.link.poll_ready(cx) {
                         Poll::Ready(Ok(())) => {}
                         Poll::Ready(Err(_)) => return Poll::Ready(()),
@@ -294,73 +311,62 @@ impl Driver {
                 }
             }
         }
-        if all_gone && self.waiting.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+        if all_gone && self.desk.is_idle() { Poll::Ready(()) } else { Poll::Pending }
     }
 
-    /// Takes in what is asked; says whether nobody can ask any more.
-    fn hear(&mut self, cx: &mut Context<'_>) -> bool {
-        loop {
-            match self.asked.poll_recv(cx) {
-                Poll::Ready(Some(ask)) => self.enqueue(ask),
-                Poll::Ready(None) => return true,
-                Poll::Pending => return false,
-            }
-        }
-    }
-
-    fn enqueue(&mut self, ask: Ask) {
-        match &ask {
-            Ask::Order(posted) if posted.until < self.overdue.deadline() => self.overdue.as_mut().reset(posted.until),
-            // It was never sent. Its place is free again: only what waits stays here.
-            Ask::Cancel(corr) => {
-                let same = |ask: &Ask| matches!(ask, Ask::Order(posted) if posted.corr == *corr);
-                if let Some(at) = self.queue.iter().rposition(same) {
-                    self.queue.remove(at);
-                    return;
+    /// Carries out what was asked.
+    fn hear(&mut self, ask: Ask, bytes: &[u8], now: Instant) {
+        match ask {
+            Ask::Nothing => {}
+            Ask::End => self.ending = true,
+            Ask::Cancel(corr) => match self.queue.iter().rposition(|held| held.corr == corr) {
+                // It was never sent. Its place is free again: only what waits stays here.
+                Some(at) => drop(self.queue.remove(at)),
+                None => self.ending |= self.cancel(corr) == Err(Refused::Gone),
+            },
+            Ask::Order { corr, number, until, body } => {
+                if until < self.overdue.deadline() {
+                    self.overdue.as_mut().reset(until);
+                }
+                let body = bytes.get(body).unwrap_or_default();
+                // What waits for room is not overtaken.
+                let free = self.queue.is_empty() && !self.ending;
+                let sent = if free { self.send((corr, number, until), body, now) } else { Sent::Full };
+                self.ending |= matches!(sent, Sent::Gone);
+                if !matches!(sent, Sent::Yes) {
+                    self.queue.push_back(Held { corr, number, until, body: body.to_vec() });
                 }
             }
-            _ => {}
         }
-        self.queue.push_back(ask);
     }
 
-    /// Gives back what found the link full; nothing when the link is gone.
-    fn send(&mut self, ask: Ask) -> Result<(), Option<Ask>> {
-        let sent = match &ask {
-            Ask::End => return Err(None),
-            Ask::Order(posted) if posted.waiting.is_closed() => return Ok(()),
-            Ask::Order(posted) => {
-                let ttl_ms = posted.ttl_ms();
-                let head = Head {
-                    kind: FrameKind::Order,
-                    route: posted.order.0,
-                    corr: posted.corr,
-                    ttl_ms,
-                    ..Head::default()
-                };
-                self.link.send(head, Part::Copy(&posted.order.1))
+    fn send(&mut self, order: (u64, i32, Instant), body: &[u8], now: Instant) -> Sent {
+        let (corr, number, until) = order;
+        let head = Head { kind: FrameKind::Order, route: number, corr, ttl_ms: ttl_ms(until, now), ..Head::default() };
+        match self.link.send(head, Part::Copy(body)) {
+            Ok(()) => Sent::Yes,
+            Err(Refused::Full) => Sent::Full,
+            Err(Refused::Gone) => Sent::Gone,
+            Err(Refused::TooLarge) => {
+                self.desk.fail(corr, Error::new(Kind::TooLarge, "the order is larger than a link carries"));
+                Sent::Yes
             }
-            Ask::Cancel(corr) if self.waiting.remove(corr).is_none() => return Ok(()),
-            Ask::Cancel(corr) => {
-                let head = Head { kind: FrameKind::Cancel, corr: *corr, ..Head::default() };
-                self.link.send(head, Part::Copy(&[]))
-            }
-        };
-        match (sent, ask) {
-            (Err(Refused::Gone), _) => Err(None),
-            (Err(Refused::TooLarge), Ask::Order(posted)) => {
-                let _ = posted.waiting.send(Err(Error::new(Kind::TooLarge, "the order is larger than a link carries")));
-                Ok(())
-            }
-            (Err(Refused::TooLarge | Refused::Full), Ask::Cancel(_) | Ask::End) => Ok(()),
-            (Err(Refused::Full), ask) => Err(Some(ask)),
-            (Ok(()), Ask::Order(Posted { corr, until, waiting, .. })) => {
-                self.waiting.insert(corr, (until, waiting));
-                Ok(())
-            }
-            (Ok(()), Ask::Cancel(_) | Ask::End) => Ok(()),
         }
     }
+}
+
+/// Who waits learns that it is over. What was sent may have been done.
+impl Drop for Driver {
+    fn drop(&mut self) {
+        let unsent: Vec<u64> = self.queue.iter().map(|held| held.corr).collect();
+        self.desk.close(&unsent);
+    }
+}
+
+/// The time that is left, at least 1: 0 means none.
+fn ttl_ms(until: Instant, now: Instant) -> u32 {
+    let left = until.saturating_duration_since(now).as_millis();
+    left.clamp(1, u128::from(u32::MAX)) as u32
 }
 
 #[cfg(test)]
@@ -460,7 +466,7 @@ mod tests {
         Instant::now() + Duration::from_secs(1)
     }
 
-    fn asks(link: &Arc<PeerLink>, count: usize) -> tokio::task::JoinSet<Result<Vec<u8>>> {
+    fn asks(link: &Arc<PeerLink>, count: usize) -> tokio::task::JoinSet<Result<Bytes>> {
         let ask = |link: Arc<PeerLink>| async move { link.ask((1, Vec::new()), soon()).await };
         (0..count).map(|_| ask(link.clone())).collect()
     }

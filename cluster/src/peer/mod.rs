@@ -4,6 +4,7 @@
 //! names somebody no more, whether its last address still answers.
 
 mod calls;
+mod desk;
 mod letter;
 pub(crate) mod link;
 pub(crate) mod missed;
@@ -169,7 +170,7 @@ impl Peers {
     /// Sends an order to a gate and waits for its answer. `Unavailable` if it cannot be reached.
     pub(crate) async fn ask_gate(&self, gate: &Owner, order: Order, until: Instant) -> Result<Vec<u8>> {
         let member = self.member(InstanceKind::Gate, gate)?;
-        self.link(&member).await?.ask(order, until).await
+        Ok(self.link(&member).await?.ask(order, until).await?.into())
     }
 
     /// What is known of a life that may still be reached.
