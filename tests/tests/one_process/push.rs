@@ -232,3 +232,75 @@ async fn a_push_that_a_listener_cannot_carry_is_not_counted_as_sent() {
         assert_eq!(fits.queued, 1);
     }
 }
+
+/// The text of the next push.
+async fn text(client: &mut Client) -> String {
+    match client.next().await {
+        Some(Got::Data { body, .. }) => String::from_utf8(body).unwrap(),
+        other => panic!("no push: {other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pushes_to_many_channels_arrive_in_order_and_are_counted_one_by_one() {
+    for place in PLACES {
+        let running = world(place).await;
+        let mut clients = Vec::new();
+        for n in 0..6 {
+            let mut client = if n % 2 == 0 { Client::tcp(&running).await } else { Client::ws(&running).await };
+            client.ask(id(JOIN), 1, &json(&format!("room-{}", n % 3))).await;
+            clients.push(client);
+        }
+        // Is in two rooms: gets what is for both in the order of the pushes.
+        clients[0].ask(id(JOIN), 2, &json("room-1")).await;
+        let mut all = running.cluster().to_channels();
+        for n in 0..5 {
+            for room in ["room-0", "room-1", "nobody", "room-2"] {
+                all.push(room, NEWS, &format!("{room} {n}")).unwrap();
+            }
+        }
+        for wrong in [String::new(), "c".repeat(256)] {
+            assert_eq!(all.push(&wrong, NEWS, &"hi".into()).unwrap_err().kind(), Kind::BadRequest);
+        }
+        assert_eq!((all.len(), all.is_empty()), (20, false));
+        let counts: Vec<_> =
+            all.send().await.iter().map(|sent| (sent.queued, sent.full + sent.offline + sent.unknown)).collect();
+        assert_eq!(counts, [(2, 0), (3, 0), (0, 0), (2, 0)].repeat(5));
+        for (at, client) in clients.iter_mut().enumerate() {
+            for n in 0..5 {
+                let rooms = if at == 0 { vec![0, 1] } else { vec![at % 3] };
+                for room in rooms {
+                    assert_eq!(text(client).await, format!("\"room-{room} {n}\""), "{at}");
+                }
+            }
+            client.silence().await;
+        }
+        assert!(running.cluster().to_channels().send().await.is_empty());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pushes_to_channels_that_are_made_at_once_keep_their_order() {
+    for place in PLACES {
+        let running = world(place).await;
+        let mut clients = Vec::new();
+        for n in 0..8 {
+            let mut client = Client::tcp(&running).await;
+            client.ask(id(JOIN), 1, &json(&format!("room-{}", n % 2))).await;
+            clients.push(client);
+        }
+        let cluster = running.cluster();
+        let bodies: Vec<String> = (0..40).map(|n| n.to_string()).collect();
+        let pushes = bodies.iter().flat_map(|body| {
+            ["room-0", "room-1"].map(|room| async move { cluster.push(To::Channel(room), NEWS, body).await })
+        });
+        let counts = futures_util::future::try_join_all(pushes).await.unwrap();
+        assert!(counts.iter().all(|counts| *counts == sent(4, 0)), "{counts:?}");
+        for client in &mut clients {
+            for body in &bodies {
+                assert_eq!(text(client).await, format!("\"{body}\""));
+            }
+            client.silence().await;
+        }
+    }
+}
