@@ -70,6 +70,8 @@ pub(crate) trait AnyHost: Any + Send + Sync {
     fn add_door(&mut self, def: RouteDef, door: &dyn Any);
     /// Takes a message of another node for the actor of this name.
     fn letter(self: Arc<Self>, name: &Arc<str>, rq: &OwnedRequest, waited: bool) -> Result<Box<dyn Running>, Fault>;
+    /// The name of the actor that a user is attached to.
+    fn name_of_user(&self, uid: &Uid) -> Option<Arc<str>>;
     /// Ends all actors once their mailboxes are empty; gives their phases.
     fn drain(&self) -> Vec<(String, watch::Receiver<Phase>)>;
 }
@@ -254,6 +256,10 @@ impl<A: Actor> AnyHost for Host<A> {
 
     fn letter(self: Arc<Self>, name: &Arc<str>, rq: &OwnedRequest, waited: bool) -> Result<Box<dyn Running>, Fault> {
         self.accept(None, name, rq, waited)
+    }
+
+    fn name_of_user(&self, uid: &Uid) -> Option<Arc<str>> {
+        self.of_user(uid).map(|mailbox| mailbox.name.clone())
     }
 
     fn drain(&self) -> Vec<(String, watch::Receiver<Phase>)> {

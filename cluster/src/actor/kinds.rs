@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use due_core::{Error, Kind, Result, RouteDef};
+use due_core::{Error, Kind, Result, RouteDef, Uid};
 use tokio::time::{Instant, timeout_at};
 
 use super::{
@@ -153,6 +153,15 @@ impl NodeActors {
         let make = || Arc::new(Host::<A>::new(self.common.clone(), None)) as Arc<dyn AnyHost>;
         let host: Arc<dyn Any + Send + Sync> = self.hosts().entry(A::KIND).or_insert_with(make).clone();
         host.downcast().map_err(|_| Refused::new(Kind::Config, format!("two types are of kind `{}`", A::KIND)))
+    }
+
+    /// The actors that a user is attached to, as `kind/key`, by kind.
+    pub(crate) fn of_user(&self, uid: &Uid) -> Vec<String> {
+        let hosts: Vec<_> = self.hosts().iter().map(|(kind, host)| (*kind, host.clone())).collect();
+        let mut all: Vec<String> =
+            hosts.iter().filter_map(|(kind, host)| Some(format!("{kind}/{}", host.name_of_user(uid)?))).collect();
+        all.sort_unstable();
+        all
     }
 
     /// Lets all actors finish what stands in their mailboxes and end; opens no more. Gives the names of those that are

@@ -18,6 +18,8 @@ pub enum Ask {
     Sessions(Page),
     /// The session of a user at a gate: an optional [`SessionView`](super::SessionView).
     Session(Uid),
+    /// What has happened to users at a gate: a list of [`Happened`](super::Happened), newest first.
+    Lately(super::Lately),
     /// What a node knows of a user: [`UserAtNode`](super::UserAtNode).
     User(Uid),
     /// Ends a user's session at a gate: [`Kicked`](super::Kicked).

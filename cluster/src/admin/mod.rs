@@ -5,6 +5,7 @@
 //! | `ask` | the questions |
 //! | `view` | the answers |
 //! | `handle` | [`Admin`]: asks instances, this process's own or others |
+//! | `recent` | what has happened to users at a gate |
 //! | `setting` | which live settings a process uses |
 //! | `side` | what a process answers |
 //! | `gate`, `node` | what its shards know |
@@ -24,6 +25,7 @@ mod health;
 mod node;
 #[cfg(feature = "http")]
 mod probes;
+mod recent;
 pub(crate) mod setting;
 mod side;
 mod view;
@@ -34,6 +36,8 @@ pub use handle::{Admin, RawPush};
 pub(crate) use health::Health;
 #[cfg(feature = "http")]
 pub use probes::Probes;
+pub(crate) use recent::Recent;
+pub use recent::{Happened, Lately, newest_first};
 pub use setting::{Checked, SettingView};
 pub(crate) use side::{ADMIN_ORDER, Side};
 pub use view::{

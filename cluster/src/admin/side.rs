@@ -18,11 +18,11 @@ use tokio::{
 };
 
 use super::{
-    About, Ask, Change, ChannelView, Cursor, Health, Kick, Kicked, Metrics, Page, RouteView, SessionView, SessionsPage,
-    UserAtNode,
+    About, Ask, Change, ChannelView, Cursor, Happened, Health, Kick, Kicked, Lately, Metrics, Page, RouteView,
+    SessionView, SessionsPage, UserAtNode,
     drain::Drains,
     gate::MOST_CHANNELS,
-    revision,
+    newest_first, revision,
     setting::{Checked, Setting, Settings},
 };
 use crate::{
@@ -128,6 +128,7 @@ impl Side {
             (Ask::Session(uid), Asked::Gate(g)) => json(&self.session(g, &uid).await),
             (Ask::Kick(kick), Asked::Gate(g)) => json(&self.kick(g, kick).await),
             (Ask::Channels(name), Asked::Gate(g)) => json(&self.channels(g, name).await),
+            (Ask::Lately(lately), Asked::Gate(g)) => json(&self.lately(g, lately).await),
             (Ask::User(uid), Asked::Node(n)) => json(&self.user(n, uid).await),
             (Ask::Routes, Asked::Node(n)) => json(&self.routes(n).await),
             (Ask::Links, _) => {
@@ -226,6 +227,12 @@ impl Side {
         on(&inbox, move |shard| shard.kick_lane(g, seat.lane, &kick)).await.unwrap_or(Kicked::Offline)
     }
 
+    async fn lately(&self, g: u8, lately: Lately) -> Vec<Happened> {
+        let limit = lately.limit;
+        let parts = self.everywhere(move |shard| shard.lately_here(g, &lately)).await;
+        newest_first(parts, limit)
+    }
+
     async fn channels(&self, g: u8, name: Option<String>) -> Vec<ChannelView> {
         let parts = self.everywhere(move |shard| shard.channels_here(g, name.as_deref())).await;
         let mut all = std::collections::BTreeMap::<String, u64>::new();
@@ -234,7 +241,8 @@ impl Side {
     }
 
     async fn user(&self, n: u8, uid: Uid) -> UserAtNode {
-        let mut all = UserAtNode::default();
+        let actors = self.nodes.get(usize::from(n)).map(|node| node.actors.of_user(&uid)).unwrap_or_default();
+        let mut all = UserAtNode { actors, ..UserAtNode::default() };
         for here in self.everywhere(move |shard| shard.user_at(n, &uid)).await {
             all.sessions += here.sessions;
             all.waiting += here.waiting;

@@ -121,6 +121,9 @@ pub struct UserAtNode {
     pub waiting: u64,
     /// Sessions with a handler that runs.
     pub busy: u64,
+    /// The actors that the user is attached to, as `kind/key`.
+    #[serde(default)]
+    pub actors: Vec<String>,
 }
 
 /// What became of a kick.

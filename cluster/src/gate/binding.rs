@@ -132,6 +132,7 @@ impl Shard {
         let old = client.user.replace(Box::new((uid.clone(), taken.epoch)));
         client.since = now;
         let (lane, session) = (lane_of(slot, client.generation), client.id);
+        gate.recent.note(&(uid.clone(), taken.epoch), session, ("bound", ""));
         if !slots.is_empty() {
             let known = &mut client.extras().slots;
             for slot in slots {
@@ -166,6 +167,7 @@ impl Shard {
         let Some(user) = client.user.take() else { return };
         client.since = now;
         let (lane, session) = (lane_of(slot, client.generation), client.id);
+        gate.recent.note(&user, session, ("unbound", ""));
         if let Some(extras) = &mut client.extras {
             extras.slots.clear();
         }
@@ -194,8 +196,11 @@ impl Shard {
             if let Some((slot, client)) = found
                 && client.user.as_deref() == Some(&(uid, seat.epoch))
             {
+                shard.note_end(g, slot, ("taken_over", ""));
                 // Its seat is another's now: leaving must not free it.
-                client.user = None;
+                if let Some(client) = shard.client(g, slot) {
+                    client.user = None;
+                }
                 shard.kick_client(g, slot, Code::from(Kind::Relogin));
             }
         };

@@ -141,6 +141,7 @@ impl Shard {
 
     fn close_by_order(&mut self, g: u8, slot: u32, forced: bool, why: (u32, &str)) {
         if forced {
+            self.note_end(g, slot, ("closed", ""));
             return self.drop_client(g, slot);
         }
         let kick = (why.0 != 0).then_some(why);

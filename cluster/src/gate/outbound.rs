@@ -395,10 +395,9 @@ impl Shard {
         if matches!(client.stage, Stage::Closing | Stage::Ending) {
             return;
         }
-        let generation = client.generation;
-        if client.hello
-            && let Some((code, text)) = kick
-        {
+        let (generation, hello) = (client.generation, client.hello);
+        self.note_close(g, slot, why, kick);
+        if hello && let Some((code, text)) = kick {
             self.write_frame(g, slot, |d, framing, out| d.put_kick(&Kick { code, text }, framing, out));
         }
         self.depart(g, slot);
@@ -425,6 +424,7 @@ impl Shard {
 
     /// Ends a connection at once.
     pub(crate) fn drop_client(&mut self, g: u8, slot: u32) {
+        self.note_end(g, slot, ("lost", ""));
         self.depart(g, slot);
         let Some(gate) = self.gates.get_mut(usize::from(g)) else { return };
         let Some(client) = gate.remove(slot) else { return };

@@ -68,6 +68,8 @@ pub(crate) struct GateShard {
     /// Clients that wait for a link to have room.
     pub(crate) link_waiters: HashMap<u32, Vec<(u32, u32)>>,
     pub(crate) counters: GateCounters,
+    /// What has happened to users, for those who ask.
+    pub(crate) recent: crate::admin::Recent,
 }
 
 impl GateSelf {
@@ -89,6 +91,7 @@ impl GateShard {
             channels: Channels::default(),
             link_waiters: HashMap::new(),
             counters: GateCounters::default(),
+            recent: Default::default(),
         }
     }
 

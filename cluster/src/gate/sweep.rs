@@ -119,6 +119,11 @@ impl Shard {
             Finding::NotLoggedIn | Finding::Starved | Finding::Unanswered | Finding::Idle => {}
         }
         match finding {
+            Finding::Silent => self.note_end(g, slot, ("silent", "")),
+            Finding::Slow => self.note_end(g, slot, ("slow", "")),
+            _ => {}
+        }
+        match finding {
             // Nobody reads there: a goodbye would only wait.
             Finding::Silent | Finding::Slow | Finding::Broken => self.drop_client(g, slot),
             Finding::HalfOpen => self.close_client(g, slot, Farewell::Normal, None),

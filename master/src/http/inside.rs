@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use axum::{Json, extract::State};
-use due_cluster::admin::{Ask as Question, LinkView, Metrics, RouteView, SessionView};
+use due_cluster::admin::{Ask as Question, Happened, Lately, LinkView, Metrics, RouteView, SessionView};
 use due_core::{mesh::SERVICES, registry::InstanceKind};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -85,6 +85,9 @@ pub(super) struct ConnectionsQuery {
     limit: Option<usize>,
     /// Where the page before ended.
     cursor: Option<String>,
+    /// Also so many of the last sessions of users that ended here: 0 to 1000, 0 by default.
+    #[param(maximum = 1000)]
+    closed: Option<usize>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
@@ -102,6 +105,8 @@ pub(super) struct Connections {
     items: Vec<SessionView>,
     /// Where the next page begins; nothing at the end.
     next: Option<String>,
+    /// Sessions of users that have ended here and how, newest first, as far as the gate remembers them.
+    closed: Vec<Happened>,
 }
 
 /// The connections of a gate.
@@ -126,7 +131,14 @@ pub(super) async fn connections(
         Some(Sort::Silent) => items.sort_by_key(|s| std::cmp::Reverse(s.silent_ms)),
         None => {}
     }
-    Ok(Json(Connections { items, next: page.next.map(|at| write_cursor(&member, at)) }))
+    let closed = match query.closed {
+        None | Some(0) => Vec::new(),
+        Some(limit @ 1..=1000) => {
+            api.ask_one(&member, &Question::Lately(Lately { uid: None, ends: true, limit })).await?
+        }
+        Some(limit) => return Err(Problem::invalid(format!("closed {limit}: write 0 to 1000"))),
+    };
+    Ok(Json(Connections { items, next: page.next.map(|at| write_cursor(&member, at)), closed }))
 }
 
 /// A route, over all nodes that serve it.

@@ -1,9 +1,14 @@
 //! One user: the truth on one page, the door, a word.
 
+use std::{
+    collections::BTreeMap,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
 use axum::{Extension, Json, extract::State};
 use due_cluster::{
     To,
-    admin::{Ask as Question, Kick, Kicked, RawPush, SessionView, UserAtNode},
+    admin::{Ask as Question, Happened, Kick, Kicked, Lately, RawPush, SessionView, UserAtNode, newest_first},
 };
 use due_core::{Class, Uid, registry::InstanceKind};
 use serde::{Deserialize, Serialize};
@@ -36,6 +41,16 @@ pub(super) struct Bound {
     there: Option<UserAtNode>,
 }
 
+/// Something that has happened to a user, and where.
+#[derive(Clone, Serialize, ToSchema)]
+pub(super) struct HappenedAt {
+    /// The gate.
+    gate: String,
+    /// What.
+    #[serde(flatten)]
+    happened: Happened,
+}
+
 /// All that is known of a user.
 #[derive(Serialize, ToSchema)]
 pub(super) struct UserView {
@@ -50,6 +65,14 @@ pub(super) struct UserView {
     session: Option<SessionView>,
     /// The nodes that the user is bound to.
     nodes: Vec<Bound>,
+    /// The actors that the user is attached to, as `kind/key`.
+    actors: Vec<String>,
+    /// When something was heard of the client last, in seconds since 1970; nothing if the gate has not answered.
+    last_seen: Option<u64>,
+    /// How the session before this one ended, as far as gates remember it.
+    last_end: Option<HappenedAt>,
+    /// What has happened to the user at all gates, newest first: the last 20 that they remember.
+    events: Vec<HappenedAt>,
     /// Has somebody not answered?
     partial: bool,
     /// Who has not.
@@ -60,18 +83,28 @@ pub(super) struct UserView {
 #[utoipa::path(get, path = "/users/{uid}", tag = "users",
     params(("uid" = String, Path, description = "a number, or a text; the text of digits in double quotes")),
     responses((status = 200, body = UserView),
-        (status = 404, body = ProblemView, content_type = "application/problem+json", description = "offline"), Denials))]
+        (status = 404, body = ProblemView, content_type = "application/problem+json", description = "offline; `last_seen` is when, in seconds since 1970, and `last_end` how the last session ended, as far as gates remember it"), Denials))]
 pub(super) async fn look(State(api): State<Api>, User(uid): User) -> Result<Json<UserView>, Problem> {
     let record = api.admin.locate(&uid).await.map_err(backend)?;
-    let slot = record.gate.ok_or_else(|| offline(&uid))?;
+    let (mut events, silent) = lately(&api, &uid).await;
+    let slot = record.gate.ok_or_else(|| last_seen(offline(&uid), &events))?;
     let gates = api.members.of(InstanceKind::Gate).into_iter().filter(|m| m.owner() == slot.owner).collect();
     let at_gate = api.ask_all::<Option<SessionView>>(gates, &Question::Session(uid.clone())).await;
     let all = api.members.of(InstanceKind::Node);
     let bound_to = |node: &&due_core::registry::Instance| record.node.values().any(|s| s.owner == node.owner());
     let nodes = all.iter().filter(bound_to).cloned().collect();
     let at_nodes = api.ask_all::<UserAtNode>(nodes, &Question::User(uid.clone())).await;
-    let mut failed = at_gate.failed;
-    failed.extend(at_nodes.failed);
+    let mut failed = silent;
+    for other in at_gate.failed.into_iter().chain(at_nodes.failed) {
+        if !failed.contains(&other) {
+            failed.push(other);
+        }
+    }
+    let mut actors: Vec<String> = at_nodes.items.iter().flat_map(|(_, there)| there.actors.iter().cloned()).collect();
+    actors.sort_unstable();
+    let session = at_gate.items.into_iter().find_map(|(_, session)| session);
+    let last_end = events.iter().find(|h| h.happened.is_end()).cloned();
+    events.truncate(SHOWN);
     let bound = record.node.iter().map(|(name, slot)| Bound {
         slot: name.to_string(),
         node: slot.owner.id.to_string(),
@@ -81,12 +114,45 @@ pub(super) async fn look(State(api): State<Api>, User(uid): User) -> Result<Json
     Ok(Json(UserView {
         gate: slot.owner.id.to_string(),
         epoch: slot.epoch.0,
-        session: at_gate.items.into_iter().find_map(|(_, session)| session),
+        last_seen: session.as_ref().map(|s| now().saturating_sub(s.silent_ms / 1000)),
+        session,
         nodes: bound.collect(),
+        actors,
+        last_end,
+        events,
         partial: !failed.is_empty(),
         failed,
         uid,
     }))
+}
+
+/// Events of a user on a page.
+const SHOWN: usize = 20;
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| t.as_secs())
+}
+
+/// What gates remember of a user, newest first, and which have not answered.
+async fn lately(api: &Api, uid: &Uid) -> (Vec<HappenedAt>, Vec<Failed>) {
+    let lately = Lately { uid: Some(uid.clone()), ends: false, limit: 100 };
+    let fan = api.ask_all::<Vec<Happened>>(api.members.of(InstanceKind::Gate), &Question::Lately(lately)).await;
+    let mut gates = BTreeMap::new();
+    let mut parts = Vec::new();
+    for (gate, happened) in fan.items {
+        gates.extend(happened.iter().map(|h| (h.session.clone(), gate.id.to_string())));
+        parts.push(happened);
+    }
+    let at =
+        |happened: Happened| HappenedAt { gate: gates.get(&happened.session).cloned().unwrap_or_default(), happened };
+    (newest_first(parts, 100).into_iter().map(at).collect(), fan.failed)
+}
+
+fn last_seen(problem: Problem, events: &[HappenedAt]) -> Problem {
+    let Some(HappenedAt { gate, happened }) = events.iter().find(|h| h.happened.is_end()) else { return problem };
+    let Happened { time_ms, what, text, .. } = happened;
+    let problem = problem.with("last_seen", time_ms / 1000).with("last_end", what).with("last_gate", gate);
+    if text.is_empty() { problem } else { problem.with("last_text", text) }
 }
 
 fn offline(uid: &Uid) -> Problem {

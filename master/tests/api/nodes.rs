@@ -77,7 +77,7 @@ async fn figures_are_those_of_the_load() {
     let metrics = world.api.get("/api/v1/nodes/gate-1/metrics").await.body;
     assert_eq!((&metrics["gate"]["messages"], &metrics["connections"]), (&json!(101), &json!(1)));
     let own = world.api.get("/api/v1/nodes/game-1/routes").await.body;
-    assert_eq!(own["items"].as_array().unwrap().len(), 2);
+    assert_eq!(own["items"].as_array().unwrap().len(), 3);
     let links = world.api.get("/api/v1/nodes/gate-1/links").await.body;
     let kinds: Vec<&str> = links["items"].as_array().unwrap().iter().map(|l| l["kind"].as_str().unwrap()).collect();
     assert_eq!(kinds.iter().filter(|k| **k == "gate-to-node").count(), 2, "{links}");

@@ -47,6 +47,57 @@ async fn a_user_is_found_pushed_to_and_kicked() {
 }
 
 #[tokio::test]
+async fn a_page_tells_what_has_happened_to_a_user_and_one_who_has_left_when_and_how() {
+    let world = World::new().await;
+    let path = "/api/v1/users/7";
+    let unknown = world.api.get(path).await;
+    assert_eq!((unknown.status, &unknown.body["last_seen"]), (404, &Value::Null));
+    let first = world.user("gate-1", 7).await;
+    assert_eq!(world.api.get(path).await.body["last_end"], Value::Null);
+    let second = world.user("gate-2", 7).await;
+    first.closed().await;
+    let told = |page: &Value| page["events"].as_array().unwrap().len() == 3;
+    let page = world.until(path, told).await;
+    assert_eq!(
+        (&page["last_end"]["what"], &page["last_end"]["gate"]),
+        (&json!("taken_over"), &json!("gate-1")),
+        "{page}"
+    );
+    let mut whats: Vec<&str> = page["events"].as_array().unwrap().iter().map(|e| e["what"].as_str().unwrap()).collect();
+    whats.sort_unstable();
+    assert_eq!((whats, page["last_seen"].is_u64()), (vec!["bound", "bound", "taken_over"], true));
+    let kick = json!({ "reason": "rude", "code": 1007, "message": "be nice" });
+    world.api.send("POST", &format!("{path}/kick"), kick).await;
+    second.closed().await;
+    let mut gone = world.api.get(path).await;
+    while gone.status == 200 || gone.body["last_gate"] != "gate-2" {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        gone = world.api.get(path).await;
+    }
+    assert_eq!((&gone.body["code"], &gone.body["last_end"]), (&json!("offline"), &json!("kicked")));
+    assert_eq!(gone.body["last_text"], "1007: be nice");
+    assert!(gone.body["last_seen"].as_str().unwrap().parse::<u64>().unwrap() > 1_700_000_000);
+    let third = world.user("gate-1", 8).await;
+    third.hang_up();
+    let closed = "/api/v1/nodes/gate-1/connections?closed=10";
+    let closed = world.until(closed, |page| page["closed"].as_array().unwrap().len() == 2).await;
+    let whats: Vec<&str> = closed["closed"].as_array().unwrap().iter().map(|e| e["what"].as_str().unwrap()).collect();
+    assert!(["left", "lost"].contains(&whats[0]) && whats[1] == "taken_over", "{whats:?}");
+    assert_eq!(world.api.get("/api/v1/nodes/gate-1/connections?closed=1001").await.status, 400);
+}
+
+#[tokio::test]
+async fn a_page_names_the_actors_that_a_user_is_attached_to() {
+    let world = World::new().await;
+    let ann = world.user("gate-1", 7).await;
+    assert_eq!(world.api.get("/api/v1/users/7").await.body["actors"], json!([]));
+    assert_eq!(ann.call(crate::world::SIT, &3).await, Ok(()));
+    let page = world.api.get("/api/v1/users/7").await.body;
+    assert_eq!(page["actors"], json!(["table/3"]), "{page}");
+    assert_eq!(page["nodes"][0]["there"]["actors"], json!(["table/3"]));
+}
+
+#[tokio::test]
 async fn what_is_done_is_written_down_before_and_its_outcome_after() {
     let world = World::new().await;
     let _ann = world.user("gate-1", 7).await;

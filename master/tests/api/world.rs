@@ -4,7 +4,8 @@
 use std::{net::SocketAddr, sync::Mutex, time::Duration};
 
 use due_cluster::{
-    App, Fault, Gate, Node, Running, Session, Shards,
+    App, Cluster, Fault, Gate, Node, Running, Session, Shards,
+    actor::Actor,
     handler::{Msg, Routes},
 };
 use due_codec::Json;
@@ -24,12 +25,25 @@ use tokio::{
 
 pub(crate) const LOGIN: Call<i64, u64, Json> = Call::new(1, "login");
 pub(crate) const ADD: Call<i64, i64, Json> = Call::new(2, "add");
+pub(crate) const SIT: Call<u64, (), Json> = Call::new(3, "sit").authorized();
 pub(crate) const SAID: Push<String, Json> = Push::new(101, "said");
 
 async fn login(me: Session, Msg(uid): Msg<i64>) -> Result<u64, Fault> {
     me.bind(uid).await?;
     me.subscribe("room")?;
     Ok(1)
+}
+
+struct Table;
+
+impl Actor for Table {
+    const KIND: &'static str = "table";
+    type Key = u64;
+}
+
+async fn sit(me: Session, Msg(table): Msg<u64>, cluster: Cluster) -> Result<(), Fault> {
+    me.attach(&cluster.actor::<Table>(&table))?.await?;
+    Ok(())
 }
 
 /// A setting of the nodes.
@@ -63,13 +77,14 @@ const SHOP: &str = r#"{"type":"object","required":["prices"],
     "properties":{"prices":{"type":"array","items":{"type":"integer","minimum":1}}}}"#;
 
 fn app() -> App {
-    let routes = Routes::new().route(LOGIN, login).route(ADD, |Msg(n): Msg<i64>| n + 1);
+    let routes = Routes::new().route(LOGIN, login).route(SIT, sit).route(ADD, |Msg(n): Msg<i64>| n + 1);
     let rules = Live::<Rules>::new(|bytes: &[u8]| serde_json::from_slice(bytes));
     let follows = rules.clone();
-    let node = Node::new("game").routes(routes).started(async move |cluster| {
-        follows.follow(cluster.config().clone(), "game/rules.json").await?;
-        Ok(())
-    });
+    let node =
+        Node::new("game").routes(routes).actors(async |_: u64, _: Cluster| Ok(Table)).started(async move |cluster| {
+            follows.follow(cluster.config().clone(), "game/rules.json").await?;
+            Ok(())
+        });
     let gate = Gate::new("gate").listen("memory://gate?heartbeat=off");
     let shop = Live::<Shop>::new(|bytes: &[u8]| serde_json::from_slice(bytes));
     let app = App::new(Drivers::memory()).with(gate).with(node).setting("game/rules.json", &rules);
