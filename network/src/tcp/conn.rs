@@ -1,7 +1,7 @@
 //! A TCP connection as a shard polls it.
 
 use std::{
-    io::{self, IoSlice},
+    io::{self, IoSlice, Read as _},
     net::SocketAddr,
     pin::Pin,
     task::{Context, Poll, ready},
@@ -11,8 +11,9 @@ use due_core::{
     error::{Error, Kind, Origin, Result},
     net::{Conn, Framing, Inbound, Scratch, Segments},
 };
+use socket2::SockRef;
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncWrite, Interest, ReadBuf},
     net::TcpStream,
 };
 
@@ -50,24 +51,54 @@ impl TcpConn {
 
     /// One read into `space`, which is not empty.
     pub(crate) fn read(&mut self, cx: &mut Context<'_>, space: &mut [u8]) -> Poll<Result<Read>> {
-        let room = space.len();
-        let mut buf = ReadBuf::new(space);
-        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buf)).map_err(gone)?;
-        let len = buf.filled().len();
-        // A read that did not fill the buffer has drained the socket, and the runtime knows it: asking it costs no
-        // system call and leaves the waker behind, so the caller need not read in vain.
-        let more = len == room || len != 0 && self.stream.poll_read_ready(cx).is_ready();
-        Poll::Ready(Ok(Read { len, more }))
+        loop {
+            match self.try_read(space) {
+                Ok(0) => return Poll::Ready(Ok(Read { len: 0, more: false })),
+                Ok(len) => {
+                    // The runtime knows a drained socket: asking it costs no system call and leaves the waker behind, so
+                    // the caller need not read in vain.
+                    let more = len == space.len() || self.stream.poll_read_ready(cx).is_ready();
+                    return Poll::Ready(Ok(Read { len, more }));
+                }
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                    ready!(self.stream.poll_read_ready(cx)).map_err(gone)?;
+                }
+                Err(e) => return Poll::Ready(Err(gone(e))),
+            }
+        }
     }
 
+    fn try_read(&self, space: &mut [u8]) -> io::Result<usize> {
+        let mut read = None;
+        let tried = self.stream.try_io(Interest::READABLE, || {
+            let len = (&*SockRef::from(&self.stream)).read(space)?;
+            read = Some(len);
+            // A read that did not fill the buffer has drained the socket: the runtime is told as if it had tried again.
+            if len == 0 || len == space.len() { Ok(()) } else { Err(io::ErrorKind::WouldBlock.into()) }
+        });
+        match read {
+            Some(len) => Ok(len),
+            None => tried.map(|()| 0),
+        }
+    }
+
+    /// What the socket takes at once. The runtime is asked to tell of room only when there is none.
     fn write(&mut self, cx: &mut Context<'_>, out: &Segments) -> Poll<io::Result<usize>> {
-        let stream = Pin::new(&mut self.stream);
+        loop {
+            match self.try_write(out) {
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => ready!(self.stream.poll_write_ready(cx))?,
+                done => return Poll::Ready(done),
+            }
+        }
+    }
+
+    fn try_write(&self, out: &Segments) -> io::Result<usize> {
         if out.is_single() {
-            return stream.poll_write(cx, out.first());
+            return self.stream.try_write(out.first());
         }
         let mut slices = [IoSlice::new(&[]); SLICES];
         let used = out.slices(&mut slices);
-        stream.poll_write_vectored(cx, slices.get(..used).unwrap_or_default())
+        self.stream.try_write_vectored(slices.get(..used).unwrap_or_default())
     }
 }
 
