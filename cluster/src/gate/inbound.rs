@@ -31,13 +31,14 @@ impl Shard {
     pub(crate) fn client_ready(&mut self, g: u8, slot: u32) {
         let Some(client) = self.client(g, slot) else { return };
         client.mark.clear();
+        let stage = client.stage;
         if !client.out.is_empty() {
             self.mark_dirty(g, slot);
         }
-        match self.client(g, slot).map(|c| c.stage) {
-            Some(Stage::Opening | Stage::Open) => self.read_client(g, slot),
-            Some(Stage::Ending) => self.poll_ending(g, slot),
-            _ => {}
+        match stage {
+            Stage::Opening | Stage::Open => self.read_client(g, slot),
+            Stage::Ending => self.poll_ending(g, slot),
+            Stage::Closing => {}
         }
     }
 
@@ -45,14 +46,17 @@ impl Shard {
         let Some(mut scratch) = self.scratch.take() else { return };
         let ended = (0..READS_A_TURN).any(|_| !self.read_once(g, slot, &mut scratch));
         self.scratch = Some(scratch);
-        if let Some(client) = self.client(g, slot) {
-            if !ended {
-                client.mark.wake();
-            }
-            // What the read itself was answered with is still in the cache. Written here it is the connection's one
-            // write of the turn, unless others push to it.
-            if client.out.len() >= FLUSH_FROM {
-                self.flush_client(g, slot);
+        let prompt = self.prompt;
+        let Some(client) = self.client(g, slot) else { return };
+        if !ended {
+            client.mark.wake();
+        }
+        // What the read itself was answered with is still in the cache. Written here it is the connection's one write of
+        // the turn, unless others push to it.
+        if client.dirty && (prompt || client.out.len() >= FLUSH_FROM) {
+            self.flush_client(g, slot);
+            if self.dirty.last() == Some(&(g, slot)) {
+                self.dirty.pop();
             }
         }
     }

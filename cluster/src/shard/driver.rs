@@ -65,6 +65,10 @@ pub(crate) struct Shard {
     pub(crate) links: Slab<LinkEnd>,
     pub(crate) timers: Timers<TimerEvent>,
     pub(crate) dirty: Vec<(u8, u32)>,
+    /// In this turn answers are written right after the read that they are for.
+    pub(crate) prompt: bool,
+    /// Pushes to clients before this turn.
+    pushes: u64,
     pub(crate) dirty_links: Vec<u32>,
     /// Pushes to channels that are delivered together; empty between commands and frames of other kinds.
     pub(crate) fans: Fans,
@@ -103,6 +107,8 @@ pub(crate) struct Setup {
 
 /// Times a turn goes round for what its own handlers asked.
 const ROUNDS: usize = 8;
+/// In a turn of so many, a connection that was read has left the cache before the turn's end.
+const MANY: usize = 32;
 
 impl Shard {
     /// Call it on the runtime that will poll the driver: the shard's timer belongs to that runtime.
@@ -127,6 +133,8 @@ impl Shard {
             links: Slab::new(),
             timers,
             dirty: Vec::new(),
+            prompt: false,
+            pushes: 0,
             dirty_links: Vec::new(),
             fans: Fans::default(),
             groups: Groups::default(),
@@ -168,6 +176,7 @@ impl Shard {
         self.counters.turns += 1;
         let mut tokens = std::mem::take(&mut self.tokens);
         self.ready.take(&mut tokens);
+        self.prompt = self.is_quiet() && tokens.len() >= MANY;
         for token in tokens.drain(..) {
             self.wake(token);
         }
@@ -177,6 +186,13 @@ impl Shard {
         self.flush_clients();
         self.flush_listeners();
         self.arm(cx);
+    }
+
+    /// Did the last turn push nothing to clients? Where clients hear of each other, what a connection is pushed would need
+    /// a write of its own if its answer were written before the turn's end.
+    fn is_quiet(&mut self) -> bool {
+        let pushes = self.gates.iter().map(|gate| gate.counters.pushes).sum();
+        std::mem::replace(&mut self.pushes, pushes) == pushes
     }
 
     fn wake(&mut self, token: Token) {
