@@ -7,10 +7,11 @@ use due_core::{
     net::{Farewell, Framing, Inbound, Scratch},
     transport::{FrameKind, Head, Part, Refused},
 };
-use due_protocol::due::{Assembler, Dialect, Flow, Frame, FrameError, HTTP_ANSWER, Step, code};
+use due_protocol::due::{Assembler, Dialect, Flow, Frame, FrameError, HTTP_ANSWER, code};
 
 use super::{
     client::{Client, LATE, Lane, Request, Slot, Stage},
+    input::{Input, Messages, Stream},
     members::{Dispatch, Members, Up},
     settings::Mechanism,
     shard::GateShard,
@@ -130,46 +131,67 @@ impl Shard {
     }
 
     fn feed_client(&mut self, g: u8, slot: u32, scratch: &Scratch) {
-        let Some(framing) = self.client(g, slot).map(|c| c.conn.framing()) else { return };
-        match framing {
-            Framing::Stream => self.feed_chunk(g, slot, Some(scratch.stream())),
-            Framing::Messages => {
-                for message in scratch.messages() {
-                    self.feed_chunk(g, slot, Some(message));
-                }
+        match self.client(g, slot).map(|c| c.conn.framing()) {
+            Some(Framing::Stream) => self.feed(g, slot, scratch.stream().len(), Stream(scratch.stream())),
+            Some(Framing::Messages) => {
+                let bytes = scratch.messages().map(<[u8]>::len).sum();
+                self.feed(g, slot, bytes, Messages(scratch, 0));
+            }
+            None => {}
+        }
+    }
+
+    /// Handles what a read brought: by the short way as much as can, the rest frame by frame.
+    fn feed<'i>(&mut self, g: u8, slot: u32, bytes: usize, mut input: impl Input<'i>) {
+        let Some(gate) = self.gates.get_mut(usize::from(g)) else { return };
+        gate.counters.bytes_in += bytes as u64;
+        let Some(generation) = gate.client(slot).map(|c| c.generation) else { return };
+        let (at, mut again) = ((g, slot, generation), true);
+        while !input.is_empty() {
+            again = again && self.short_way(at, &mut input);
+            if !input.is_empty() && !self.long_way(at, again, &mut input) {
+                return;
             }
         }
     }
 
+    /// Takes the next frame the long way, or (not `one`) all there is; `false`: the client wants nothing any more.
+    fn long_way<'i>(&mut self, at: (u8, u32, u32), one: bool, input: &mut impl Input<'i>) -> bool {
+        let (g, slot, generation) = at;
+        let Some(gate) = self.gates.get_mut(usize::from(g)) else { return false };
+        let Some(client) = gate.clients.get_mut(slot as usize).filter(|c| c.generation == generation) else {
+            return false;
+        };
+        let Some(listener) = gate.listeners.get(usize::from(client.listener)) else { return false };
+        let dialect = listener.dialect;
+        let chunk = match client.frames.as_ref().and_then(Assembler::is_straight) {
+            Some(peer) if one && !client.paused => input.take_one(&dialect, peer),
+            _ => input.take_chunk(),
+        };
+        self.feed_chunk(at, &dialect, Some(chunk));
+        true
+    }
+
     /// Cuts a chunk into frames (`None`: what a pause left over) and handles each.
-    pub(crate) fn feed_chunk(&mut self, g: u8, slot: u32, chunk: Option<&[u8]>) {
-        let now = self.millis();
-        let Some(gate) = self.gates.get_mut(usize::from(g)) else { return };
-        let Some(client) = gate.clients.get_mut(slot as usize) else { return };
-        let Some(listener) = gate.listeners.get(usize::from(client.listener)) else { return };
-        let (generation, dialect) = (client.generation, listener.dialect);
-        gate.counters.bytes_in += chunk.map_or(0, |c| c.len() as u64);
-        if !client.is_open() {
-            return;
-        }
-        let Some(mut frames) = client.frames.take() else { return };
-        let at = (g, slot, generation);
+    fn feed_chunk(&mut self, at: (u8, u32, u32), dialect: &Dialect, chunk: Option<&[u8]>) {
+        let ((g, slot, generation), now) = (at, self.millis());
+        let Some(client) = self.same_client(g, slot, generation).filter(|c| c.is_open()) else { return };
+        let (paused, frames) = (client.paused, client.frames.take());
+        let Some(mut frames) = frames else { return };
         let mut whole = false;
+        if chunk.is_some() {
+            frames.lend(|| self.pool.take());
+            if paused {
+                frames.pause();
+            }
+        }
+        let each = |frame: Frame<'_>| {
+            whole = true;
+            self.client_frame(at, frame)
+        };
         let fed = match chunk {
-            Some(chunk) => self.feed_front(at, &dialect, &mut frames, chunk).and_then(|rest| {
-                whole = rest.len() < chunk.len();
-                if !rest.is_empty() {
-                    frames.lend(|| self.pool.take());
-                }
-                frames.feed(&dialect, rest, |frame| {
-                    whole = true;
-                    self.client_frame(at, frame)
-                })
-            }),
-            None => frames.resume(&dialect, |frame| {
-                whole = true;
-                self.client_frame(at, frame)
-            }),
+            Some(chunk) => frames.feed(dialect, chunk, each),
+            None => frames.resume(dialect, each),
         };
         if let Some(buffer) = frames.reclaim() {
             self.pool.give(buffer);
@@ -185,36 +207,6 @@ impl Shard {
         if let Err(e) = fed {
             self.frame_broke(g, slot, e);
         }
-    }
-
-    /// Takes frames from the front of a chunk, those that can by the short way; what is left is for the assembler.
-    fn feed_front<'a>(
-        &mut self,
-        at: (u8, u32, u32),
-        dialect: &Dialect,
-        frames: &mut Assembler,
-        chunk: &'a [u8],
-    ) -> Result<&'a [u8], FrameError> {
-        let mut rest = chunk;
-        while let Some(mut peer) = frames.is_straight()
-            && !rest.is_empty()
-        {
-            let (used, again) = self.short_way(at, peer, rest);
-            rest = rest.get(used..).unwrap_or_default();
-            match self.flow(at) {
-                Flow::Continue => {}
-                Flow::Pause => frames.pause(),
-                Flow::Stop => return Ok(&[]),
-            }
-            if rest.is_empty() {
-                break;
-            }
-            let Ok(Step::Frame(_, len)) = dialect.next(&mut peer, rest) else { break };
-            let Some((one, later)) = rest.split_at_checked(len).filter(|_| again && !frames.is_paused()) else { break };
-            frames.feed(dialect, one, |frame| self.client_frame(at, frame))?;
-            rest = later;
-        }
-        Ok(rest)
     }
 
     fn same_client(&mut self, g: u8, slot: u32, generation: u32) -> Option<&mut Client> {
@@ -433,12 +425,13 @@ impl Shard {
             return;
         }
         client.paused = false;
+        let (generation, dialect) = (client.generation, listener.dialect);
         let held = client.extras.as_mut().and_then(|e| e.held.take());
         if let Some((route, seq, body)) = held {
             self.client_data(g, slot, (route, seq), &body);
         }
         if self.client(g, slot).is_some_and(|c| !c.paused && c.frames.as_ref().is_some_and(Assembler::is_paused)) {
-            self.feed_chunk(g, slot, None);
+            self.feed_chunk((g, slot, generation), &dialect, None);
         }
         if let Some(client) = self.client(g, slot)
             && !client.paused

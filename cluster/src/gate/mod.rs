@@ -11,6 +11,7 @@ pub(crate) mod client;
 pub(crate) mod fan;
 pub(crate) mod heal;
 mod inbound;
+mod input;
 mod kick;
 pub(crate) mod lost;
 pub(crate) mod members;

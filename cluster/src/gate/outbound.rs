@@ -65,19 +65,6 @@ pub(crate) fn put_message(client: &mut Client, message: &[u8]) {
     });
 }
 
-/// Writes the head of a frame at `place.0`, where room was left before its body at `place.1`.
-pub(super) fn put_head_at(dialect: &Dialect, head: &Head, place: (usize, usize), out: &mut [u8]) -> bool {
-    let (start, from) = place;
-    let Some(len) = out.len().checked_sub(from) else { return false };
-    let numbers = Numbers { route: head.route, seq: head.seq };
-    let Ok(bytes) = dialect.data_head(numbers, len, Framing::Stream) else { return false };
-    match out.get_mut(start..from) {
-        Some(room) if room.len() == bytes.as_slice().len() => room.copy_from_slice(bytes.as_slice()),
-        _ => return false,
-    }
-    true
-}
-
 impl Shard {
     /// A frame of a node; `link` is where answers to its orders go.
     pub(crate) fn frame_to_gate(&mut self, g: u8, member: Option<u16>, link: Option<u32>, head: Head, body: &[u8]) {

@@ -9,16 +9,16 @@ use std::{
 };
 
 use due_core::{
-    net::{Framing, Pool, Segments},
+    net::{Conn, Framing, Segments},
     transport::{FrameKind, Head},
 };
-use due_protocol::due::{Dialect, Frame, Peer as Kind, Step};
+use due_protocol::due::{Assembler, Dialect, Frame, Peer as Kind};
 
 use super::{
     client::{Client, LATE, Request},
     inbound::{Way, note_request, settled_way},
+    input::{Front, Input},
     members::Up,
-    outbound::put_head_at,
     shard::GateShard,
 };
 use crate::{
@@ -43,83 +43,106 @@ enum End {
     Began(Started),
 }
 
-/// A frame of a run: its seq, its body and its length.
-type First<'a> = (i32, &'a [u8], usize);
+/// A message of a run.
+struct Message<'a> {
+    seq: i32,
+    body: &'a [u8],
+    /// The frame it came in, and what that takes up of the input.
+    frame: &'a [u8],
+    len: usize,
+}
+
+impl<'a> Message<'a> {
+    #[inline]
+    fn of(front: Front<'a>) -> Option<(i32, Self)> {
+        match front {
+            Front { frame: Frame::Data { route, seq, body }, bytes, len } => {
+                Some((route, Self { seq, body, frame: bytes, len }))
+            }
+            _ => None,
+        }
+    }
+}
 
 /// A run of messages of one route, from one client to one session's handler.
 struct Run<'a> {
     dialect: &'a Dialect,
+    conn: &'a mut dyn Conn,
     peer: Kind,
     /// Requests that wait already: their numbers are not given away twice.
     requests: &'a [Request],
-    /// The work all have in common; `id` and `seq` are those of the last one.
+    /// The work all have in common; `id`, `seq` and `len` are those of the last one.
     work: Work,
     /// Bytes the outbox still takes.
     room: usize,
     pulse: &'a Pulse,
     inbox: &'a Inbox,
-    /// Bytes of the chunk that are done.
+    /// How much of the input is done.
     used: usize,
     answered: u64,
-    /// Where the frame of the last answer begins in the outbox.
+    /// Where the last answer begins in the outbox.
     start: usize,
+    /// Bytes of what the network puts before a message, as it was the last time.
+    net: usize,
+    /// Bytes of a frame before its body.
+    head: usize,
 }
 
 impl Run<'_> {
-    /// Answers messages from the front of `bytes` into the outbox. What a handler wrote that did not simply answer is
+    /// Answers messages from the front of the input into the outbox. What a handler wrote that did not simply answer is
     /// left in the node's buffer.
-    fn through(
+    #[inline]
+    fn through<'i, I: Input<'i>>(
         &mut self,
         node: &mut NodeShard,
         ready: &Arc<Ready>,
-        read: (First<'_>, &[u8]),
-        to: (&mut Segments, &mut Pool),
+        read: (Message<'i>, I),
+        out: &mut Segments,
     ) -> End {
         let task = node.next_task(ready);
-        let (out, pool) = to;
-        out.prime(pool);
         out.append_with(|out| {
             self.start = out.len();
-            let Some(mut caller) = node.caller(task, &self.work) else { return End::Other };
-            let end = catch_unwind(AssertUnwindSafe(|| self.answer(&mut caller, read, out)));
+            let mut caller = node.caller(task, &self.work);
+            let Some(caller) = &mut caller else { return End::Other };
+            let end = catch_unwind(AssertUnwindSafe(|| self.answer(caller, read, out)));
             let end = end.unwrap_or_else(|panic| End::Began(Err(panic)));
             if matches!(end, End::Began(_)) {
-                let from = self.start + self.head_len();
                 node.out.clear();
-                node.out.extend_from_slice(out.get(from..).unwrap_or_default());
+                node.out.extend_from_slice(out.get(self.body_at()..).unwrap_or_default());
                 out.truncate(self.start);
             }
             end
         })
     }
 
-    fn head_len(&self) -> usize {
-        self.dialect.data_len(0, Framing::Stream)
-    }
-
     /// Answers messages from the front of what was read until something else is needed.
-    fn answer<'b>(&mut self, caller: &mut Caller<'b>, read: (First<'b>, &'b [u8]), out: &mut Vec<u8>) -> End {
-        let head_len = self.head_len();
+    #[inline]
+    fn answer<'b, 'i: 'b, I: Input<'i>>(
+        &mut self,
+        caller: &mut Caller<'b>,
+        read: (Message<'i>, I),
+        out: &mut Vec<u8>,
+    ) -> End {
         let full = out.len() + self.room;
-        let (first, bytes) = read;
-        let (mut first, route) = (Some(first), self.work.head.route);
-        while let Some((seq, body, len)) = first.take().or_else(|| self.next(bytes))
-            && self.is_new(seq)
-        {
+        let (mut message, mut input) = read;
+        while self.is_new(message.seq) {
             self.start = out.len();
-            out.resize(self.start + head_len, 0);
-            self.used += len;
-            (self.work.head.seq, self.work.len) = (seq, body.len() as u32);
+            // An answer has the head of its request, but for the size.
+            out.resize(self.start + self.net, 0);
+            out.extend_from_slice(message.frame.get(..self.head).unwrap_or_default());
+            input.skip(message.len);
+            self.used += message.len;
+            (self.work.head.seq, self.work.len) = (message.seq, message.body.len() as u32);
             self.work.id += 1;
-            let running = self.pulse.enter(route);
-            let began = caller.call(self.work.id, seq, body, out);
+            let running = self.pulse.enter(self.work.head.route);
+            let began = caller.call(self.work.id, message.seq, message.body, out);
             drop(running);
             match began {
                 // A reply has nothing to drop, and to look whether it has costs.
                 Start::Done(Answer::Reply) if !self.inbox.is_filled() => std::mem::forget(began),
                 began => return End::Began(Ok(began)),
             }
-            if !put_head_at(self.dialect, &self.work.head, (self.start, self.start + head_len), out) {
+            if !self.finish(I::FRAMING, out) {
                 out.truncate(self.start);
                 return End::Unfit;
             }
@@ -127,37 +150,74 @@ impl Run<'_> {
             if out.len() >= full {
                 return End::Full;
             }
+            match self.next(&input) {
+                Some(next) => message = next,
+                None => break,
+            }
         }
         End::Other
     }
 
-    /// The next frame, if it is one of the run.
-    fn next<'b>(&mut self, bytes: &'b [u8]) -> Option<First<'b>> {
-        match self.dialect.next(&mut self.peer, bytes.get(self.used..)?) {
-            Ok(Step::Frame(Frame::Data { route, seq, body }, len)) if route == self.work.head.route => {
-                Some((seq, body, len))
-            }
-            _ => None,
+    /// Where the body of the last answer begins.
+    #[inline]
+    fn body_at(&self) -> usize {
+        self.start + self.net + self.head
+    }
+
+    /// Completes what stands before the body of the last answer, now that its length is known. `false`: it is too long.
+    #[inline]
+    fn finish(&mut self, framing: Framing, out: &mut Vec<u8>) -> bool {
+        let Some(frame) = out.get_mut(self.start + self.net..) else { return false };
+        if self.dialect.answer_data(frame, framing).is_err() {
+            return false;
         }
+        if framing == Framing::Messages {
+            self.wrap(out);
+        }
+        true
+    }
+
+    /// Lets the network put its bytes before the message and do with it what it does.
+    fn wrap(&mut self, out: &mut Vec<u8>) {
+        let (from, end) = (self.start + self.net, out.len());
+        self.conn.begin(end - from, out);
+        // They stand behind the message now. The last one was as long as this one, more often than not.
+        let net = out.len() - end;
+        if net == self.net {
+            out.copy_within(end.., self.start);
+            out.truncate(end);
+        } else if let Some(last) = out.get_mut(from..) {
+            last.rotate_right(net);
+            out.drain(self.start..from);
+            self.net = net;
+        }
+        self.conn.end(self.start + net, out);
+    }
+
+    /// The next message, if it is one of the run.
+    #[inline]
+    fn next<'b, I: Input<'b>>(&mut self, input: &I) -> Option<Message<'b>> {
+        let (route, message) = Message::of(input.front(self.dialect, &mut self.peer)?)?;
+        (route == self.work.head.route).then_some(message)
     }
 
     /// May a request have this number? A hello client's notifies, and a number that waits, go the long way.
+    #[inline]
     fn is_new(&self, seq: i32) -> bool {
         let hello = self.work.head.flags & FLAG_HELLO != 0;
         !hello || (seq != 0 && self.requests.iter().all(|r| r.seq != seq))
     }
 }
 
-/// What a run leaves to be settled.
+/// What a run leaves to be settled: its last handler did not simply answer.
 struct Left {
     node: u8,
     way: Way,
     work: Work,
-    used: usize,
     end: End,
 }
 
-/// Why the short way does nothing for the front of a chunk.
+/// Why the short way does nothing for the front of the input.
 enum Closed {
     /// The next frame cannot go it.
     NotThis,
@@ -166,24 +226,20 @@ enum Closed {
 }
 
 impl Shard {
-    /// Takes messages from the front of what was read of a client, and says how many bytes of it are done; `false`: what
-    /// follows need not try again.
-    pub(super) fn short_way(&mut self, at: (u8, u32, u32), peer: Kind, bytes: &[u8]) -> (usize, bool) {
-        let mut used = 0;
-        while let Some(rest) = bytes.get(used..).filter(|rest| !rest.is_empty()) {
-            match self.run_short(at, peer, rest) {
-                Ok(left) => {
-                    used += left.used;
-                    self.settle_short((at.0, at.1), left);
-                }
-                Err(Closed::NotThis) => return (used, true),
-                Err(Closed::Never) => return (used, false),
+    /// Takes messages from the front of what was read of a client; `false`: what follows need not try again.
+    pub(super) fn short_way<'i>(&mut self, at: (u8, u32, u32), input: &mut impl Input<'i>) -> bool {
+        while !input.is_empty() {
+            match self.run_short(at, input) {
+                Ok(None) => {}
+                Ok(Some(left)) => self.settle_short((at.0, at.1), left),
+                Err(Closed::NotThis) => return true,
+                Err(Closed::Never) => return false,
             }
         }
-        (used, true)
+        true
     }
 
-    fn run_short(&mut self, at: (u8, u32, u32), kind: Kind, bytes: &[u8]) -> Result<Left, Closed> {
+    fn run_short<'i, I: Input<'i>>(&mut self, at: (u8, u32, u32), input: &mut I) -> Result<Option<Left>, Closed> {
         let ((g, slot, generation), begun) = (at, self.now());
         let Shard { gates, nodes, pool, pulse, inbox, ready, dirty, .. } = self;
         let Some(GateShard { own, clients, listeners, members, counters, .. }) = gates.get_mut(usize::from(g)) else {
@@ -196,8 +252,11 @@ impl Shard {
         if !client.is_open() || client.paused || client.ended {
             return Err(Closed::Never);
         }
-        let (dialect, mut peer) = (&listener.dialect, kind);
-        let Ok(Step::Frame(Frame::Data { route, seq, body }, len)) = dialect.next(&mut peer, bytes) else {
+        let Some(mut peer) = client.frames.as_ref().and_then(Assembler::is_straight) else {
+            return Err(Closed::NotThis);
+        };
+        let dialect = &listener.dialect;
+        let Some((route, message)) = input.front(dialect, &mut peer).and_then(Message::of) else {
             return Err(Closed::NotThis);
         };
         let Ok(Some(way)) = settled_way(members, own.part.dispatch, client, route) else { return Err(Closed::NotThis) };
@@ -215,37 +274,52 @@ impl Shard {
         if node.refusal(session, &head).is_some() {
             return Err(Closed::NotThis);
         }
-        let event = Work::event(place, begun);
-        let Client { out, extras, .. } = client;
+        let Client { conn, out, extras, .. } = client;
         let mut run = Run {
             dialect,
+            conn: &mut **conn,
             peer,
             requests: extras.as_mut().map_or(&[][..], |e| e.requests.make_contiguous()),
-            work: Work { event: false, id: node.last_id, session: Some(session), head, ..event },
+            work: Work { event: false, id: node.last_id, session: Some(session), head, ..Work::event(place, begun) },
             room: listener.settings.outbox.saturating_sub(out.len()),
             pulse,
             inbox,
             used: 0,
             answered: 0,
             start: 0,
+            net: 0,
+            head: dialect.data_len(0, I::FRAMING),
         };
-        let end = run.through(node, ready, ((seq, body, len), bytes), (out, pool));
-        let (answered, began) = (run.answered, !matches!(end, End::Other | End::Full));
-        counters.messages += answered + u64::from(began);
+        out.prime(pool);
+        let end = run.through(node, ready, (message, *input), out);
+        let Run { used, answered, work, .. } = run;
+        input.skip(used);
+        counters.messages += answered;
         counters.replies += answered;
-        node.answered(place, answered, run.work.id);
-        let left = Left { node: n, way, work: run.work, used: run.used, end };
+        node.answered(place, answered, work.id);
         if answered > 0 && !std::mem::replace(&mut client.dirty, true) {
             dirty.push((g, slot));
         }
-        if left.used == 0 { Err(Closed::NotThis) } else { Ok(left) }
+        match end {
+            // A hello client's notify, or a number that waits.
+            End::Other if answered == 0 => Err(Closed::NotThis),
+            End::Other => Ok(None),
+            End::Full => {
+                client.paused = true;
+                counters.pauses += 1;
+                Ok(None)
+            }
+            end => {
+                counters.messages += 1;
+                Ok(Some(Left { node: n, way, work, end }))
+            }
+        }
     }
 
     fn settle_short(&mut self, at: (u8, u32), left: Left) {
         let (g, slot) = at;
         match left.end {
-            End::Other => {}
-            End::Full => self.pause(g, slot),
+            End::Other | End::Full => {}
             End::Unfit => self.unfit_answer(g, slot, &left.work.head),
             End::Began(began) => self.begun_short((g, slot), (left.node, &left.way), left.work, began),
         }

@@ -60,6 +60,7 @@ impl NodeShard {
     }
 
     /// Makes the handler of `work` ready; if it waits it becomes `task`.
+    #[inline]
     pub(crate) fn caller<'a>(&'a mut self, task: usize, work: &Work) -> Option<Caller<'a>> {
         let handler = &mut **self.handlers.get_mut(work.place)?;
         let (waker, _) = self.wakers.get(task)?;

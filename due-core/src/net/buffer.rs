@@ -61,10 +61,21 @@ impl Scratch {
 
     /// The messages in the order they came.
     pub fn messages(&self) -> impl Iterator<Item = &[u8]> {
-        self.messages.iter().map(|m| match m {
+        self.messages.iter().map(|m| self.bytes_of(m))
+    }
+
+    /// The message at a place in that order.
+    #[inline]
+    pub fn message(&self, place: usize) -> Option<&[u8]> {
+        self.messages.get(place).map(|m| self.bytes_of(m))
+    }
+
+    #[inline]
+    fn bytes_of(&self, message: &Message) -> &[u8] {
+        match message {
             Message::Here(at) => self.bytes.get(at.clone()).unwrap_or_default(),
             Message::Large(i) => self.large.get(*i).map_or(&[][..], Vec::as_slice),
-        })
+        }
     }
 }
 

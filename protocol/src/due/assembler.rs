@@ -66,12 +66,12 @@ impl Assembler {
         self.state == Flow::Pause
     }
 
-    /// The peer, if frames of a stream may be taken from the front of the next chunk by [`Dialect::next`] instead of
-    /// being fed: nothing is kept, nothing is paused, and the first frame is behind.
+    /// The peer, if frames may be taken from the front of the next chunk by [`Dialect::next`], or messages by
+    /// [`Dialect::message`], instead of being fed: nothing is kept, nothing is paused, and the first frame is behind.
     #[inline]
     pub fn is_straight(&self) -> Option<Peer> {
         let settled = matches!(self.peer, Peer::Old | Peer::Hello);
-        let clear = self.kept.is_empty() && self.state == Flow::Continue && self.framing == Framing::Stream;
+        let clear = self.kept.is_empty() && self.state == Flow::Continue;
         (settled && clear).then_some(self.peer)
     }
 

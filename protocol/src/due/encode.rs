@@ -103,6 +103,27 @@ impl Dialect {
         Ok(())
     }
 
+    /// Makes an answer of a copy of the request's head and a body behind it: it needs another size, and no flags.
+    #[inline]
+    pub fn answer_data(&self, frame: &mut [u8], framing: Framing) -> Result<(), EncodeError> {
+        let (len, max) = (frame.len().saturating_sub(self.data_len(0, framing)), self.settings().max_body);
+        if len > max {
+            return Err(EncodeError::Body { len, max });
+        }
+        let inner = frame.len().saturating_sub(4) as u32;
+        let header = match (self.sized(framing), frame.first_chunk_mut::<4>()) {
+            (true, Some(size)) => {
+                *size = self.order().bytes(inner);
+                4
+            }
+            _ => 0,
+        };
+        if let Some(header) = frame.get_mut(header) {
+            *header = 0;
+        }
+        Ok(())
+    }
+
     /// Appends a server's heartbeat. `unix_nanos` is its time in nanoseconds since 1970, sent in the unit that is set.
     pub fn put_heartbeat(&self, unix_nanos: u64, framing: Framing, out: &mut Vec<u8>) {
         let time = match self.settings().heartbeat_time {
@@ -259,6 +280,27 @@ mod tests {
         }
         assert!(d.put_extension_head(1, d.max_size(), Framing::Stream, &mut out).is_err());
         assert_eq!(out, [1]);
+    }
+
+    #[test]
+    fn an_answer_made_of_its_request_is_the_answer_encoded() {
+        let sizeless = Settings { ws_size: false, seq_bytes: 0, ..Settings::default() };
+        for dialect in [Dialect::default(), Dialect::readme(), Dialect::new(sizeless).unwrap()] {
+            for framing in [Framing::Stream, Framing::Messages] {
+                let head = Head { route: 300, seq: if dialect.settings().seq_bytes == 0 { 0 } else { 7 } };
+                let (mut request, mut want) = (Vec::new(), Vec::new());
+                dialect.put_data(head, b"the request", framing, &mut request).unwrap();
+                dialect.put_data(head, b"answer", framing, &mut want).unwrap();
+                let from = dialect.data_len(0, framing);
+                // An old client may set bits of the header that are not looked at.
+                request[if dialect.sized(framing) { 4 } else { 0 }] = 0x41;
+                let mut frame = [&request[..from], b"answer"].concat();
+                dialect.answer_data(&mut frame, framing).unwrap();
+                assert_eq!(frame, want);
+                let mut long = [&request[..from], &[0; 64 * 1024 + 1]].concat();
+                assert!(matches!(dialect.answer_data(&mut long, framing), Err(EncodeError::Body { .. })));
+            }
+        }
     }
 
     #[test]

@@ -77,7 +77,7 @@ async fn start() -> Running {
     App::new(due::drivers())
         .shards(Shards::Count(NonZeroUsize::MIN))
         .shared_shards()
-        .with(Gate::new("gate").listen("tcp://127.0.0.1:0?max-body=1000").listen("ws://127.0.0.1:0"))
+        .with(Gate::new("gate").listen("tcp://127.0.0.1:0?max-body=1000").listen("ws://127.0.0.1:0?max-body=1000"))
         .with(Node::new("game").routes(routes))
         .start()
         .await
@@ -109,7 +109,8 @@ async fn check(running: &Running, net: &str, messages: &[(i32, u32)]) {
     for (i, (route, n)) in messages.iter().enumerate() {
         let seq = if *route == -6 { 0 } else { i as i32 + 1 };
         let body = n.to_string();
-        bytes.extend(client.data_bytes(route.abs(), seq, body.as_bytes()));
+        let frame = client.data_bytes(route.abs(), seq, body.as_bytes());
+        bytes.extend(client.framed(&frame));
         answers.extend(expected(route.abs(), seq, *n));
     }
     client.raw(&bytes).await;
@@ -122,33 +123,40 @@ async fn check(running: &Running, net: &str, messages: &[(i32, u32)]) {
 // proves P1
 async fn answers_keep_the_order_of_their_messages_whatever_handlers_do() {
     let running = start().await;
-    check(&running, "tcp", &[(1, 1), (1, 2), (1, 3)]).await;
-    check(&running, "tcp", &[(1, 1), (2, 2), (1, 3), (9, 4), (9, 5)]).await;
-    check(&running, "tcp", &[(1, 1), (3, 2), (1, 3), (3, 4), (3, 5), (2, 6), (1, 7)]).await;
-    check(&running, "tcp", &[(1, 1), (4, 2), (4, 3), (1, 4), (4, 5)]).await;
-    check(&running, "tcp", &[(1, 1), (-6, 2), (1, 3), (6, 4), (6, 5), (-6, 6), (1, 7)]).await;
-    check(&running, "tcp", &[(1, 1), (99, 2), (1, 3)]).await;
-    check(&running, "tcp", &[(7, 900), (7, 1001), (7, 5), (1, 3), (7, 998)]).await;
-    check(&running, "tcp", &[(9, 1), (9, 0), (9, 0), (9, 2)]).await;
-    check(&running, "tcp", &[(8, 1), (8, 2), (8, 3)]).await;
+    for net in ["tcp", "ws"] {
+        check(&running, net, &[(1, 1), (1, 2), (1, 3)]).await;
+        check(&running, net, &[(1, 1), (2, 2), (1, 3), (9, 4), (9, 5)]).await;
+        check(&running, net, &[(1, 1), (3, 2), (1, 3), (3, 4), (3, 5), (2, 6), (1, 7)]).await;
+        check(&running, net, &[(1, 1), (4, 2), (4, 3), (1, 4), (4, 5)]).await;
+        check(&running, net, &[(1, 1), (-6, 2), (1, 3), (6, 4), (6, 5), (-6, 6), (1, 7)]).await;
+        check(&running, net, &[(1, 1), (99, 2), (1, 3)]).await;
+        check(&running, net, &[(7, 900), (7, 1001), (7, 5), (1, 3), (7, 998)]).await;
+        check(&running, net, &[(7, 5), (7, 300), (7, 400), (7, 114), (7, 115), (7, 0), (7, 200)]).await;
+        check(&running, net, &[(9, 1), (9, 0), (9, 0), (9, 2)]).await;
+        check(&running, net, &[(8, 1), (8, 2), (8, 3)]).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 // proves P24
 async fn a_panic_in_the_middle_of_a_run_costs_one_request() {
     let running = start().await;
-    check(&running, "tcp", &[(1, 1), (5, 2), (1, 3), (5, 4), (5, 5), (2, 6)]).await;
-    assert_eq!(running.snapshot().await.routes.values().map(|r| r.panics).sum::<u64>(), 3);
+    for net in ["tcp", "ws"] {
+        check(&running, net, &[(1, 1), (5, 2), (1, 3), (5, 4), (5, 5), (2, 6)]).await;
+    }
+    assert_eq!(running.snapshot().await.routes.values().map(|r| r.panics).sum::<u64>(), 6);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_long_run_is_counted_and_passes_a_full_outbox() {
     let running = start().await;
-    let before = counted(&running).await;
     let many: Vec<(i32, u32)> = (0..20_000).map(|n| (7, n % 900)).collect();
-    check(&running, "tcp", &many).await;
-    let after = counted(&running).await;
-    assert_eq!((after.messages - before.messages, after.replies - before.replies), (20_000, 20_000));
+    for net in ["tcp", "ws"] {
+        let before = counted(&running).await;
+        check(&running, net, &many).await;
+        let after = counted(&running).await;
+        assert_eq!((after.messages - before.messages, after.replies - before.replies), (20_000, 20_000), "{net}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

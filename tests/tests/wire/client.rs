@@ -153,9 +153,15 @@ impl Client {
 
     /// Writes a frame: on a WebSocket as one binary message.
     pub(crate) async fn frame(&mut self, bytes: &[u8]) {
+        let sent = self.framed(bytes);
+        self.raw(&sent).await;
+    }
+
+    /// What is written for a frame.
+    pub(crate) fn framed(&self, bytes: &[u8]) -> Vec<u8> {
         match self.io {
-            Io::Ws(_) => self.ws_frame(0x82, bytes).await,
-            _ => self.raw(bytes).await,
+            Io::Ws(_) => ws_frame(0x82, bytes, true),
+            _ => bytes.to_vec(),
         }
     }
 
