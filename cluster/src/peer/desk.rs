@@ -111,7 +111,10 @@ impl Desk {
             End::Is(_) => {}
             End::Waits(waker) if waker.will_wake(cx.waker()) => return Poll::Pending,
             End::Waits(waker) => {
-                *waker = cx.waker().clone();
+                let before = std::mem::replace(waker, cx.waker().clone());
+                // It may be the last of a task that has asked here too.
+                drop(state);
+                drop(before);
                 return Poll::Pending;
             }
         }

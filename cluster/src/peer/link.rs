@@ -373,6 +373,8 @@ fn ttl_ms(until: Instant, now: Instant) -> u32 {
 mod tests {
     use std::sync::{Mutex, PoisonError};
 
+    use due_core::error::Retry;
+
     use super::*;
 
     /// A link that keeps what is sent, takes as many frames as it has room for, and is answered by the test.
@@ -493,6 +495,21 @@ mod tests {
         assert!((1_000..1_100).contains(&begin.elapsed().as_millis()));
         kept.sent(2).await;
         assert_eq!(kept.kinds(), [FrameKind::Order, FrameKind::Cancel]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn when_a_link_ends_what_was_sent_may_have_been_done_and_nothing_else() {
+        let kept = Kept::with_room(1);
+        let link = PeerLink::start(Box::new(kept.clone()), &Handle::current());
+        let asking = asks(&link, 3);
+        kept.sent(1).await;
+        link.end();
+        let ends: Vec<_> = asking.join_all().await.into_iter().map(|end| end.unwrap_err()).collect();
+        assert!(ends.iter().all(|e| e.kind() == Kind::Unavailable), "{ends:?}");
+        assert_eq!(ends.iter().filter(|e| e.retry() == Retry::Unknown).count(), 1, "{ends:?}");
+        assert!(link.is_over());
+        let late = link.ask((1, Vec::new()), soon()).await.unwrap_err();
+        assert_eq!((late.kind(), late.retry()), (Kind::Unavailable, Retry::Safe));
     }
 
     #[tokio::test(start_paused = true)]
