@@ -111,6 +111,12 @@ fn code_of(number: u32) -> Code {
 impl Peers {
     /// Asks one node after the other until one can be reached; a node that took the order is the last.
     async fn ask_one(&self, served: &Served, until: Instant, encode: impl FnOnce(&mut Vec<u8>)) -> Result<Bytes> {
+        if let [one] = served.all.as_slice()
+            && matches!(one.member.state, State::Work | State::Busy)
+            && let Some(link) = one.known()
+        {
+            return link.ask_with(CALL_ORDER, until, encode).await;
+        }
         let (mut last, mut waiting, mut tried) = (None, None, Vec::new());
         for _ in 0..TRIES {
             let left = served.all.iter().enumerate().filter(|(at, _)| !tried.contains(at));

@@ -49,13 +49,21 @@ pub(super) struct Serving {
 impl Serving {
     /// The link to it, see [`Peers::link`].
     pub(super) async fn link(&self, peers: &Peers) -> Result<Arc<PeerLink>> {
-        let known = || self.link.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(link) = known().upgrade().filter(|link| !link.is_over()) {
+        if let Some(link) = self.known() {
             return Ok(link);
         }
         let link = Box::pin(peers.link(&self.member)).await?;
-        *known() = Arc::downgrade(&link);
+        *self.place() = Arc::downgrade(&link);
         Ok(link)
+    }
+
+    /// The same if it is there.
+    pub(super) fn known(&self) -> Option<Arc<PeerLink>> {
+        self.place().upgrade().filter(|link| !link.is_over())
+    }
+
+    fn place(&self) -> MutexGuard<'_, Weak<PeerLink>> {
+        self.link.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -70,7 +78,8 @@ pub(super) struct Told {
 #[derive(Default)]
 struct Known {
     tables: HashMap<u64, Arc<NodeTable>>,
-    served: HashMap<RouteId, Arc<Served>>,
+    /// By route number: few, and looked up by every call.
+    served: BTreeMap<i32, Arc<Served>>,
     silent: HashMap<Owner, Silent>,
 }
 
@@ -97,7 +106,7 @@ impl Told {
     /// What was found before, if nothing has changed since.
     fn found(&self, route: RouteId) -> Option<Arc<Served>> {
         let known = self.known();
-        let served = known.served.get(&route)?;
+        let served = known.served.get(&route.0)?;
         let fresh = served.version == self.version.load(Ordering::Acquire);
         (fresh && served.until.is_none_or(|until| Instant::now() < until)).then(|| served.clone())
     }
@@ -202,7 +211,7 @@ impl Peers {
         known.served.retain(|_, served| served.version == version);
         // A route that nobody serves is no route of this cluster: it is not kept.
         if !due && !served.all.is_empty() {
-            known.served.insert(route, served.clone());
+            known.served.insert(route.0, served.clone());
         }
         (served, due)
     }
