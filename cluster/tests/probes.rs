@@ -5,7 +5,11 @@
 use std::time::Duration;
 
 use due_cluster::{App, Node, Shards, admin::Probes, handler::Routes};
-use due_core::{Drivers, Url, registry::State};
+use due_core::{
+    Drivers, Url,
+    boot::{Address, Settings},
+    registry::State,
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -34,6 +38,21 @@ async fn until(url: &Url, path: &str, status: u16) -> String {
 fn free_port() -> Url {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap()
+}
+
+#[tokio::test]
+async fn every_program_gets_probes_by_a_setting_instead_of_those_that_it_names() {
+    let told = |url: &str| Settings { probes: Some(Address::new(url).unwrap()), ..Settings::default() };
+    let app = || App::new(Drivers::memory()).shards(Shards::Inline).with(Probes::new("127.0.0.1:1"));
+    let running = app().args(told("http://127.0.0.1:0")).start().await.unwrap();
+    let url = running.url("probes").unwrap().clone();
+    assert_eq!((ask(&url, "/livez").await.0, ask(&url, "/startupz").await.0), (200, 200));
+    until(&url, "/readyz", 200).await;
+    running.stop(Duration::from_secs(5)).await.unwrap();
+    for wrong in ["tcp://127.0.0.1:0", "http://localhost"] {
+        let error = app().args(told(wrong)).start().await.unwrap_err().to_string();
+        assert!(error.contains("probes") && error.contains("http://HOST:PORT"), "{error}");
+    }
 }
 
 #[tokio::test]

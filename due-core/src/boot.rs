@@ -60,6 +60,8 @@ settings! {
         /// How long a stop may take until what is left is cut off.
         #[serde(deserialize_with = "span")]
         drain "drain": Duration = Form::Span, r#""30s""#;
+        /// A port that says without a token how this process is: `/livez`, `/readyz`, `/startupz`. None if not given.
+        probes "probes": Address = Form::Url, r#""http://127.0.0.1:8081""#;
     } and {
         /// What is logged, and where to.
         pub log: LogSettings,

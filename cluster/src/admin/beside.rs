@@ -63,6 +63,8 @@ pub(crate) async fn start(running: &mut Running, app: &mut App) -> Result<()> {
         running.tasks.0.push(started.task);
         running.registrations.extend(started.registration);
     }
+    // Whoever stands beside the parts is listed too, and a reason not to be ready when it is not any more.
+    side.list(running.registrations.iter().map(Registration::listed).collect());
     side.health.started();
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! What a program is told at start, put over what it says itself.
 
 use due_core::{
-    Error, Result,
+    Error, Result, Url,
     boot::{Address, Args, GateSettings, MeshSettings, NodeSettings, Settings, ShardCount},
 };
 
@@ -60,6 +60,7 @@ impl App {
         };
         self.shared = settings.shared_shards.unwrap_or(self.shared);
         self.drain = settings.drain.unwrap_or(self.drain);
+        self.set_probes(settings.probes)?;
         for gate in &mut self.gates {
             let own = settings.gate.get(&gate.name).cloned().unwrap_or_default();
             set_gate(gate, own, settings.id.as_ref())?;
@@ -73,6 +74,22 @@ impl App {
             set_mesh(mesh, own, settings.id.as_ref())?;
         }
         Ok(())
+    }
+
+    /// Probes where they are wanted, instead of those that the program names.
+    fn set_probes(&mut self, at: Option<Address>) -> Result<()> {
+        let Some(at) = at else { return Ok(()) };
+        let url = Url::parse(at.as_str())?;
+        if url.scheme() != "http" || !url.host().contains(':') {
+            return Err(Error::config(format!("probes = {url}: write http://HOST:PORT")));
+        }
+        #[cfg(feature = "http")]
+        {
+            self.probes = vec![crate::admin::Probes::new(url.host())];
+            Ok(())
+        }
+        #[cfg(not(feature = "http"))]
+        Err(Error::config(format!("probes = {url}: this program is built without them; add the feature `http` of due")))
     }
 
     /// Refuses names that are neither a kind nor a part of this program.

@@ -52,6 +52,9 @@ pub struct Cli {
     /// How long a stop may take
     #[arg(long, value_name = "TIME")]
     drain: Option<String>,
+    /// Where to say how this process is, for probes: http://127.0.0.1:8081
+    #[arg(long, value_name = "URL")]
+    probes: Option<String>,
     /// What is logged: a level, and others for targets: info,due_cluster=debug
     #[arg(long, value_name = "LEVELS")]
     log: Option<String>,
@@ -82,7 +85,7 @@ impl Cli {
         Ok(layers)
     }
 
-    fn named(&self) -> [(&'static str, &'static str, Option<&String>); 12] {
+    fn named(&self) -> [(&'static str, &'static str, Option<&String>); 13] {
         [
             ("id", "id", self.id.as_ref()),
             ("roles", "roles", self.roles.as_ref()),
@@ -95,6 +98,7 @@ impl Cli {
             ("cache", "cache", self.cache.as_ref()),
             ("shards", "shards", self.shards.as_ref()),
             ("drain", "drain", self.drain.as_ref()),
+            ("probes", "probes", self.probes.as_ref()),
             ("log", "log.levels", self.log.as_ref()),
         ]
     }

@@ -217,3 +217,25 @@ async fn killing_the_master_changes_nothing_for_players() {
         cluster.cluster("game-1").push(due_cluster::To::Bound, crate::world::SAID, &"x".to_owned()).await.unwrap();
     assert_eq!(sent.queued, 1);
 }
+
+#[tokio::test]
+async fn a_process_that_is_a_master_alone_has_probes_and_is_ready_while_it_is_listed() {
+    let drivers = due_core::Drivers::memory();
+    let probes = due_core::boot::Address::new("http://127.0.0.1:0").unwrap();
+    let settings = due_core::boot::Settings { probes: Some(probes), ..Default::default() };
+    let app = due_cluster::App::new(drivers).shards(due_cluster::Shards::Inline).args(settings);
+    let running = app.with(due_master::Master::new().announce(|_| ())).start().await.unwrap();
+    let addr = running.url("probes").unwrap().host().to_owned();
+    for (path, expected) in [("/livez", "200"), ("/startupz", "200"), ("/readyz", "503")] {
+        if path == "/readyz" {
+            running.announce(due_core::registry::State::Hang).await.unwrap();
+        }
+        let mut socket = tokio::net::TcpStream::connect(&addr).await.unwrap();
+        let head = format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        tokio::io::AsyncWriteExt::write_all(&mut socket, head.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        tokio::io::AsyncReadExt::read_to_string(&mut socket, &mut answer).await.unwrap();
+        assert_eq!(answer.split(' ').nth(1), Some(expected), "{path}: {answer}");
+        assert!(path != "/readyz" || answer.contains("master "), "it names the master: {answer}");
+    }
+}
