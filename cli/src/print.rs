@@ -22,6 +22,14 @@ impl Printer {
             false => line(&words()),
         }
     }
+
+    /// Says many at once: to people in words for all, to programs a line each.
+    pub(crate) fn say_each(&self, all: &[Value], words: impl FnOnce() -> String) {
+        match self.json {
+            true => all.iter().for_each(|value| line(&value.to_string())),
+            false => line(&words()),
+        }
+    }
 }
 
 /// Control characters of what a server sent would command the terminal: they are shown, not obeyed.

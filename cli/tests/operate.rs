@@ -123,6 +123,9 @@ async fn a_user_is_found_pushed_to_and_kicked_and_the_audit_log_has_it() {
     let gone = world.due(&["user", "show", "7"]).await;
     assert!(gone.code == Some(1) && gone.err.starts_with("due: offline: "), "{}", gone.err);
     let audit = world.json(&["audit", "--verb", "user.kick"]).await;
+    let all = world.due(&["audit", "--all", "--json"]).await;
+    let first: Value = serde_json::from_str(all.out.lines().last().unwrap()).unwrap();
+    assert_eq!((all.code, &first["seq"]), (Some(0), &json!(1)), "{}", all.err);
     let done: Vec<&Value> = audit["items"].as_array().unwrap().iter().map(|r| &r["outcome"]).collect();
     assert!(done.contains(&&json!("done")) && done.contains(&&json!("epoch_changed")), "{done:?}");
     world.stop().await;

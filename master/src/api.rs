@@ -12,6 +12,7 @@ use crate::{
     events::Events,
     idempotency::Remembered,
     members::Members,
+    pace::Pace,
 };
 
 /// A handle to it.
@@ -28,6 +29,7 @@ pub(crate) struct Inner {
     pub(crate) remembered: Remembered,
     pub(crate) events: Events,
     pub(crate) broadcasts: Broadcasts,
+    pub(crate) pace: Pace,
     pub(crate) read_only: bool,
     /// The id of this master.
     pub(crate) id: String,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use due_cluster::admin::Ask;
+use due_cluster::admin::{About, Ask};
 use due_core::{
     Kind,
     registry::{Instance, InstanceKind},
@@ -48,6 +48,11 @@ impl Api {
             }
         }
         fan
+    }
+
+    /// Asks all of them for what they say of themselves, their versions among it.
+    pub(crate) async fn versions(&self, members: Vec<Instance>) -> Fan<About> {
+        self.ask_all(members, &Ask::About).await
     }
 
     /// Asks one. Masters carry no messages: they answer people, and nobody else.

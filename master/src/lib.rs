@@ -30,6 +30,7 @@ mod http;
 mod idempotency;
 mod master;
 mod members;
+mod pace;
 mod problem;
 mod schema;
 mod settings;

@@ -133,7 +133,7 @@ impl Beside for Master {
         let registration = admin.cluster().registry().register(instance).await?;
         let audit = Audit::open(self.audit).await?;
         let (rates, read_only) = (Rates::new(self.rate), self.read_only);
-        let (remembered, broadcasts) = (Default::default(), Default::default());
+        let (remembered, broadcasts, pace) = Default::default();
         let api = Api(Arc::new(Inner {
             admin,
             members,
@@ -144,6 +144,7 @@ impl Beside for Master {
             remembered,
             events,
             broadcasts,
+            pace,
             read_only,
             id,
         }));

@@ -1,7 +1,13 @@
 //! What was done, by whom, why.
 
+use serde_json::Value;
+
 use super::{Operator, Page};
-use crate::{api::given, failure::Outcome};
+use crate::{
+    api::{Query, given},
+    failure::Outcome,
+    table::{Column, table},
+};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Audit {
@@ -14,6 +20,9 @@ pub(crate) struct Audit {
     /// Verbs that begin so: user.
     #[arg(long)]
     verb: Option<String>,
+    /// All of them, page by page: with --json a line each, to be kept elsewhere.
+    #[arg(long, conflicts_with_all = ["limit", "cursor"])]
+    all: bool,
     #[command(flatten)]
     page: Page,
 }
@@ -34,6 +43,26 @@ impl Operator<'_> {
             ("DRY", "/dry_run"),
             ("REASON", "/reason"),
         ];
-        self.show_list("/audit", &what.page.query(query), &columns).await
+        match what.all {
+            true => self.export(query, &columns).await,
+            false => self.show_list("/audit", &what.page.query(query), &columns).await,
+        }
+    }
+
+    /// Shows all records, the newest first.
+    async fn export(&self, query: Query, columns: &[Column]) -> Outcome {
+        let mut cursor = None::<String>;
+        loop {
+            let mut query = query.clone();
+            query.push(("limit", "1000".to_owned()));
+            given(&mut query, "cursor", &cursor);
+            let page = self.api.get("/audit", &query).await?.body;
+            let items = page.get("items").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+            self.printer.say_each(items, || table(items, columns));
+            cursor = page.get("next").filter(|next| !next.is_null()).map(Value::to_string);
+            if cursor.is_none() {
+                return Ok(());
+            }
+        }
     }
 }

@@ -56,6 +56,7 @@ pub(crate) async fn start(running: &mut Running, app: &mut App) -> Result<()> {
     let side = running.cluster.0.side.clone();
     let settings = Settings::new(std::mem::take(&mut app.settings), std::mem::take(&mut app.schemas))?;
     side.uses(settings);
+    side.backed_by(app.urls.schemes());
     side.list(running.registrations.iter().map(Registration::listed).collect());
     for beside in std::mem::take(&mut app.besides) {
         let started = beside.start(running.cluster.admin()).await?;

@@ -1,5 +1,7 @@
 //! Asking instances, wherever they run.
 
+use std::collections::BTreeMap;
+
 use due_core::{Class, Error, Kind, Owner, Result, Uid, registry::Instance};
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout_at};
@@ -40,6 +42,11 @@ impl Admin {
     /// The cluster.
     pub fn cluster(&self) -> &Cluster {
         &self.cluster
+    }
+
+    /// What the backends of this process are: `registry` is `etcd`.
+    pub fn backends(&self) -> BTreeMap<&'static str, String> {
+        self.cluster.0.side.backends.get().cloned().unwrap_or_default()
     }
 
     /// Asks one instance. Errors: `Unavailable` if it cannot be reached, `Timeout` after `until` (it may have happened

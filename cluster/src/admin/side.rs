@@ -1,7 +1,7 @@
 //! What a process answers to those who ask its parts.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -54,6 +54,7 @@ pub(crate) struct Side {
     pub(super) inboxes: Vec<Arc<Inbox>>,
     listed: Mutex<Vec<Listed>>,
     settings: OnceLock<Settings>,
+    pub(super) backends: OnceLock<BTreeMap<&'static str, String>>,
     pub(super) drains: Drains,
     pub(crate) health: Health,
     started: SystemTime,
@@ -62,13 +63,19 @@ pub(crate) struct Side {
 impl Side {
     pub(crate) fn new(gates: Vec<Arc<GateSelf>>, nodes: Vec<Arc<NodeShared>>, inboxes: Vec<Arc<Inbox>>) -> Arc<Self> {
         let (listed, drains, health) = (Mutex::default(), Drains::default(), Health::default());
-        let settings = OnceLock::new();
-        Arc::new(Self { gates, nodes, inboxes, listed, settings, drains, health, started: SystemTime::now() })
+        let (settings, backends, started) = (OnceLock::new(), OnceLock::new(), SystemTime::now());
+        Arc::new(Self { gates, nodes, inboxes, listed, settings, backends, drains, health, started })
     }
 
     /// The registrations of the process, once they are made.
     pub(crate) fn list(&self, all: Vec<Listed>) {
         *self.listed_now() = all;
+    }
+
+    /// What the backends of the process are.
+    pub(crate) fn backed_by(&self, schemes: BTreeMap<&'static str, String>) {
+        // It is said once, at the start.
+        let _ = self.backends.set(schemes);
     }
 
     /// The live settings that the program uses.

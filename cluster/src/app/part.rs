@@ -1,6 +1,6 @@
 //! The application as its author describes it.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use due_core::{Drivers, Result, Url};
 
@@ -66,6 +66,20 @@ pub(crate) struct ParsedUrls {
 }
 
 impl Urls {
+    /// What the backends are, without where they are: `registry` is `etcd`.
+    pub(crate) fn schemes(&self) -> BTreeMap<&'static str, String> {
+        let all = [
+            ("registry", &self.registry),
+            ("locator", &self.locator),
+            ("eventbus", &self.eventbus),
+            ("config", &self.config),
+            ("lock", &self.lock),
+            ("cache", &self.cache),
+            ("transport", &self.transport),
+        ];
+        all.map(|(name, url)| (name, url.split("://").next().unwrap_or_default().to_owned())).into()
+    }
+
     pub(crate) fn parsed(&self) -> Result<ParsedUrls> {
         Ok(ParsedUrls {
             registry: Url::parse(&self.registry)?,

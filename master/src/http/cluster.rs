@@ -32,6 +32,8 @@ pub(super) struct ClusterView {
     sessions: u64,
     /// Messages that gates have read since they started.
     messages: u64,
+    /// How many a second since this master was asked last; nothing if that was never, just now or long ago.
+    messages_per_sec: Option<f64>,
     /// Replies that they have written since they started.
     replies: u64,
     /// Pushes that they have put into outboxes since they started.
@@ -50,10 +52,7 @@ pub(super) async fn cluster(State(api): State<Api>) -> Json<ClusterView> {
     let all = api.members.all();
     let asked: Vec<Instance> =
         all.iter().filter(|m| matches!(m.kind, InstanceKind::Gate | InstanceKind::Node)).cloned().collect();
-    let (metrics, about) = tokio::join!(
-        api.ask_all::<Metrics>(asked.clone(), &Question::Metrics),
-        api.ask_all::<About>(asked, &Question::About)
-    );
+    let (metrics, about) = tokio::join!(api.ask_all::<Metrics>(asked.clone(), &Question::Metrics), api.versions(asked));
     let count = |words: Vec<String>| {
         let mut counts = BTreeMap::<String, u64>::new();
         words.into_iter().for_each(|word| *counts.entry(word).or_default() += 1);
@@ -67,18 +66,22 @@ pub(super) async fn cluster(State(api): State<Api>) -> Json<ClusterView> {
         users: 0,
         sessions: 0,
         messages: 0,
+        messages_per_sec: None,
         replies: 0,
         pushes: 0,
         warnings: Vec::new(),
         partial: !metrics.failed.is_empty(),
         failed: metrics.failed,
     };
-    for (_, m) in &metrics.items {
+    for (member, m) in &metrics.items {
         view.connections += m.connections;
         view.users += m.users;
         view.sessions += m.sessions;
         if let Some(gate) = &m.gate {
             view.messages += gate.messages;
+            let pace = api.pace.seen(format!("{}#{:x}/messages", member.key(), member.incarnation.0), gate.messages);
+            view.messages_per_sec =
+                pace.map(|pace| pace + view.messages_per_sec.unwrap_or_default()).or(view.messages_per_sec);
             view.replies += gate.replies;
             view.pushes += gate.pushes;
         }
@@ -107,6 +110,12 @@ fn warnings(api: &Api, all: &[Instance], view: &ClusterView) -> Vec<String> {
     found
 }
 
+/// The version that an instance has said; nothing if it has not answered.
+pub(crate) fn version_of(versions: &[(Instance, About)], instance: &Instance) -> String {
+    let said = versions.iter().find(|(one, _)| one.key() == instance.key());
+    said.map(|(_, about)| about.version.clone()).unwrap_or_default()
+}
+
 /// The word for a state.
 pub(crate) fn state(state: Standing) -> &'static str {
     match state {
@@ -121,7 +130,7 @@ pub(crate) fn state(state: Standing) -> &'static str {
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct By {
-    /// `gate` (the default), `name`, or `label:NAME`.
+    /// `gate` (the default), `name`, `version`, or `label:NAME`.
     by: Option<String>,
 }
 
@@ -156,15 +165,18 @@ pub(super) struct Online {
 pub(super) async fn online(State(api): State<Api>, Ask(By { by }): Ask<By>) -> Result<Json<Online>, Problem> {
     let by = by.unwrap_or_else(|| "gate".to_owned());
     let label = by.strip_prefix("label:");
-    if label.is_none() && by != "gate" && by != "name" {
-        return Err(Problem::invalid(format!("by {by:?}: write gate, name or label:NAME")));
+    if label.is_none() && !["gate", "name", "version"].contains(&by.as_str()) {
+        return Err(Problem::invalid(format!("by {by:?}: write gate, name, version or label:NAME")));
     }
-    let fan = api.ask_all::<Metrics>(api.members.of(InstanceKind::Gate), &Question::Metrics).await;
+    let gates = api.members.of(InstanceKind::Gate);
+    let versions = if by == "version" { api.versions(gates.clone()).await.items } else { Vec::new() };
+    let fan = api.ask_all::<Metrics>(gates, &Question::Metrics).await;
     let mut groups = BTreeMap::<String, (u64, u64)>::new();
     for (gate, metrics) in &fan.items {
         let group = match (label, by.as_str()) {
             (Some(label), _) => gate.labels.get(label).cloned().unwrap_or_default(),
             (None, "name") => gate.name.clone(),
+            (None, "version") => version_of(&versions, gate),
             (None, _) => gate.id.to_string(),
         };
         let sums = groups.entry(group).or_default();

@@ -43,6 +43,8 @@ pub(super) struct GraphEdge {
     orders: u64,
     /// Frames that they have taken.
     sent: u64,
+    /// How many a second since this master was asked last; nothing if that was never, just now or long ago.
+    sent_per_sec: Option<f64>,
 }
 
 /// Instances and their links.
@@ -77,6 +79,7 @@ pub(super) async fn graph(State(api): State<Api>) -> Json<Graph> {
                 full: 0,
                 orders: 0,
                 sent: 0,
+                sent_per_sec: None,
             });
             edge.links += 1;
             edge.up += u64::from(link.state == "up");
@@ -84,6 +87,9 @@ pub(super) async fn graph(State(api): State<Api>) -> Json<Graph> {
             edge.orders += link.orders;
             edge.sent += link.sent;
         }
+    }
+    for edge in edges.values_mut() {
+        edge.sent_per_sec = api.pace.seen(format!("{} {} {}/sent", edge.from, edge.to, edge.kind), edge.sent);
     }
     let node = |m: due_core::registry::Instance| GraphNode {
         id: m.id.to_string(),

@@ -1,5 +1,7 @@
 //! The master itself.
 
+use std::collections::BTreeMap;
+
 use axum::{Json, extract::State};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -13,6 +15,10 @@ pub(super) struct Info {
     id: String,
     /// Its version.
     version: String,
+    /// With what it was built.
+    features: Vec<&'static str>,
+    /// What its backends are: `registry` is `etcd`.
+    backends: BTreeMap<&'static str, String>,
     /// Does it change nothing?
     read_only: bool,
     /// For how many seconds the registry has not answered; nothing while it does.
@@ -27,8 +33,19 @@ pub(super) async fn info(State(api): State<Api>) -> Json<Info> {
     Json(Info {
         id: api.id.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        features: features(),
+        backends: api.admin.backends(),
         read_only: api.read_only,
         registry_stale_secs: api.members.stale_secs(),
         config_writable: api.admin.cluster().config().capability().writable,
     })
+}
+
+fn features() -> Vec<&'static str> {
+    let all = [
+        ("audit-redis", cfg!(feature = "audit-redis")),
+        ("etcd", cfg!(feature = "etcd")),
+        ("program", cfg!(feature = "program")),
+    ];
+    all.into_iter().filter(|(_, on)| *on).map(|(name, _)| name).collect()
 }

@@ -15,7 +15,7 @@ use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    cluster::state,
+    cluster::{state, version_of},
     extract::{Ask, Body, Name, if_match},
     query::{DryRun, Kind, OfKind, limit},
 };
@@ -23,6 +23,7 @@ use crate::{
     act::Deed,
     api::Api,
     auth::Caller,
+    fanout::{Failed, Fan},
     problem::{Denials, OfOneNode, Problem, ProblemView, Refusals},
 };
 
@@ -78,6 +79,8 @@ pub(super) struct NodesQuery {
     state: Option<String>,
     /// With this label: `NAME=VALUE`.
     label: Option<String>,
+    /// Of this version: gates and nodes, which are asked for it.
+    version: Option<String>,
     /// At most so many: 1 to 1000, 100 by default.
     #[param(minimum = 1, maximum = 1000)]
     limit: Option<usize>,
@@ -94,6 +97,10 @@ pub(super) struct NodesPage {
     next: Option<String>,
     /// For how many seconds the registry has not answered; nothing while it does.
     stale_secs: Option<u64>,
+    /// Has somebody not told its version who was asked for it?
+    partial: bool,
+    /// Who has not.
+    failed: Vec<Failed>,
 }
 
 /// Instances that the registry lists.
@@ -114,10 +121,23 @@ pub(super) async fn list(State(api): State<Api>, Ask(query): Ask<NodesQuery>) ->
     };
     let mut found: Vec<Instance> = api.members.all().into_iter().filter(takes).collect();
     found.sort_by_key(Instance::key);
+    let failed = match &query.version {
+        Some(version) => keep_version(&api, &mut found, version).await,
+        None => Vec::new(),
+    };
     let next = (found.len() > limit).then(|| found.get(limit - 1).map(Instance::key)).flatten();
     found.truncate(limit);
     let items = found.into_iter().map(NodeView::from).collect();
-    Ok(Json(NodesPage { items, next, stale_secs: api.members.stale_secs() }))
+    let stale_secs = api.members.stale_secs();
+    Ok(Json(NodesPage { items, next, stale_secs, partial: !failed.is_empty(), failed }))
+}
+
+/// Leaves those that say that they are of this version; who has not answered.
+async fn keep_version(api: &Api, found: &mut Vec<Instance>, version: &str) -> Vec<Failed> {
+    found.retain(|m| matches!(m.kind, InstanceKind::Gate | InstanceKind::Node));
+    let Fan { items, failed } = api.versions(found.clone()).await;
+    found.retain(|m| version_of(&items, m) == version);
+    failed
 }
 
 /// An instance, as it is listed and as it sees itself.

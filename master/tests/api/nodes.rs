@@ -73,7 +73,14 @@ async fn figures_are_those_of_the_load() {
         (&json!(3), &json!(2), &json!(2))
     );
     assert_eq!(world.api.get("/api/v1/online?by=label:region").await.body["items"][0]["connections"], 3);
+    let by_version = world.api.get("/api/v1/online?by=version").await.body;
+    assert_eq!(by_version["items"][0]["group"], env!("CARGO_PKG_VERSION"));
     assert_eq!(world.api.get("/api/v1/online?by=moon").await.status, 400);
+    let known = world.api.get(concat!("/api/v1/nodes?version=", env!("CARGO_PKG_VERSION"))).await.body;
+    assert_eq!((ids(&known).len(), &known["partial"]), (4, &json!(false)));
+    assert_eq!(ids(&world.api.get("/api/v1/nodes?version=0.0.0").await.body), [""; 0]);
+    let info = world.api.get("/api/v1/info").await.body;
+    assert_eq!((&info["backends"]["registry"], &info["features"][0]), (&json!("memory"), &json!("audit-redis")));
     let metrics = world.api.get("/api/v1/nodes/gate-1/metrics").await.body;
     assert_eq!((&metrics["gate"]["messages"], &metrics["connections"]), (&json!(101), &json!(1)));
     let own = world.api.get("/api/v1/nodes/game-1/routes").await.body;
@@ -238,4 +245,17 @@ async fn a_process_that_is_a_master_alone_has_probes_and_is_ready_while_it_is_li
         assert_eq!(answer.split(' ').nth(1), Some(expected), "{path}: {answer}");
         assert!(path != "/readyz" || answer.contains("master "), "it names the master: {answer}");
     }
+}
+
+#[tokio::test]
+async fn rates_are_those_since_the_last_look() {
+    let world = World::new().await;
+    let ann = world.user("gate-1", 7).await;
+    assert_eq!(world.api.get("/api/v1/cluster").await.body["messages_per_sec"], Value::Null);
+    assert_eq!(ann.call(ADD, &1).await, Ok(2));
+    let paced = world.until("/api/v1/cluster", |all| !all["messages_per_sec"].is_null()).await;
+    let pace = paced["messages_per_sec"].as_f64().unwrap();
+    assert!(pace > 0.0 && pace <= 1.0, "one message in a second or more: {pace}");
+    let paced = |all: &Value| all["edges"].as_array().unwrap().iter().any(|edge| !edge["sent_per_sec"].is_null());
+    world.until("/api/v1/cluster/graph", paced).await;
 }
