@@ -1,6 +1,10 @@
 //! Scripts that run at the server, in one step each.
 
-use std::{collections::VecDeque, sync::Mutex, time::Duration};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use due_core::{Error, Kind, Result, Retry};
 use redis::{Cmd, Pipeline, Value, cmd};
@@ -9,6 +13,7 @@ use tokio::{sync::Semaphore, time::Instant};
 use super::{
     fault,
     line::{Effect, Line},
+    settings::Settings,
     target::{Target, bytes},
 };
 
@@ -39,8 +44,35 @@ impl Script {
     }
 }
 
+/// The way to a server: one line, and more for writes that wait for replicas.
+pub(super) struct Lines {
+    pub(super) line: Line,
+    guarded: Option<Guarded>,
+}
+
+impl Lines {
+    /// Connects, and fails if that is not possible now.
+    pub(super) async fn open(target: &Arc<Target>, settings: &Settings) -> Result<Self> {
+        let line = Line::open(target.clone()).await?;
+        let guarded = match settings.wait_replicas {
+            0 => None,
+            replicas => Some(Guarded::open(target, replicas, settings.timeout).await?),
+        };
+        Ok(Self { line, guarded })
+    }
+
+    /// Runs a script that writes, and waits for as many replicas as the settings want. The answer is an array; `no` as
+    /// its first part says that nothing was written.
+    pub(super) async fn write(&self, write: Run<'_>, by: Instant) -> Result<Vec<Value>> {
+        match &self.guarded {
+            Some(guarded) => guarded.run(write, by).await,
+            None => run(&self.line, write, by).await,
+        }
+    }
+}
+
 /// Runs a script that writes; a server that does not know it is told. The answer is an array.
-pub(super) async fn run(line: &Line, run: Run<'_>, by: Instant) -> Result<Vec<Value>> {
+async fn run(line: &Line, run: Run<'_>, by: Instant) -> Result<Vec<Value>> {
     let mut answers = run_with(line, run, None, by).await?;
     array(line, answers.pop_front())
 }
@@ -78,7 +110,7 @@ fn array(line: &Line, answer: Option<Value>) -> Result<Vec<Value>> {
 }
 
 /// Writes that are acknowledged when enough replicas have them.
-pub(super) struct Guarded {
+struct Guarded {
     replicas: u32,
     wait: Duration,
     free: Semaphore,
@@ -87,7 +119,7 @@ pub(super) struct Guarded {
 
 impl Guarded {
     /// Opens the lines; `timeout` is that of one operation.
-    pub(super) async fn open(target: &std::sync::Arc<Target>, replicas: u32, timeout: Duration) -> Result<Self> {
+    async fn open(target: &Arc<Target>, replicas: u32, timeout: Duration) -> Result<Self> {
         let mut lines = Vec::with_capacity(LINES);
         for _ in 0..LINES {
             lines.push(Line::open(target.clone()).await?);
@@ -96,7 +128,7 @@ impl Guarded {
     }
 
     /// As [`run`], and then waits for the replicas. `no` as first part of the answer says that nothing was written.
-    pub(super) async fn run(&self, run: Run<'_>, by: Instant) -> Result<Vec<Value>> {
+    async fn run(&self, run: Run<'_>, by: Instant) -> Result<Vec<Value>> {
         let busy = || Error::new(Kind::Unavailable, "all writes wait for replicas").retry_as(Retry::Safe);
         let permit = tokio::time::timeout_at(by, self.free.acquire()).await;
         let _permit = permit.map_err(|_| busy())?.map_err(|_| busy())?;

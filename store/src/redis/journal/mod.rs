@@ -28,8 +28,8 @@ use tokio::time::Instant;
 
 use super::{
     fault,
-    line::{Effect, Line},
-    script::{self, Guarded, Run, Script},
+    line::Effect,
+    script::{Lines, Run, Script},
     settings::Settings,
     target::{Target, bytes},
 };
@@ -53,8 +53,7 @@ pub struct Entry {
 
 /// A stream of entries under one name.
 pub struct Journal {
-    line: Line,
-    guarded: Option<Guarded>,
+    lines: Lines,
     settings: Settings,
     key: String,
 }
@@ -63,14 +62,9 @@ impl Journal {
     /// Opens the stream; fails if its server cannot be reached now. The name is the program's own: short, and plain.
     pub async fn open(url: &Url, name: &str) -> Result<Self> {
         let settings = Settings::read(url, LONGEST)?;
-        let target = Arc::new(Target::new(url)?);
-        let line = Line::open(target.clone()).await?;
-        let guarded = match settings.wait_replicas {
-            0 => None,
-            replicas => Some(Guarded::open(&target, replicas, settings.timeout).await?),
-        };
+        let lines = Lines::open(&Arc::new(Target::new(url)?), &settings).await?;
         let key = settings.key(&format!("journal:{name}"));
-        Ok(Self { line, guarded, settings, key })
+        Ok(Self { lines, settings, key })
     }
 
     /// Appends an entry as number `number`, if the one before it is the last that there is; else it answers `false`.
@@ -82,12 +76,8 @@ impl Journal {
         }
         let (before, number) = (number.saturating_sub(1).to_string(), number.to_string());
         let args = [before.as_bytes(), number.as_bytes(), data];
-        let (run, by) = (Run { script: &APPEND, key: &self.key, args: &args }, self.by());
-        let answer = match &self.guarded {
-            Some(guarded) => guarded.run(run, by).await,
-            None => script::run(&self.line, run, by).await,
-        };
-        match answer?.first().and_then(bytes) {
+        let run = Run { script: &APPEND, key: &self.key, args: &args };
+        match self.lines.write(run, self.by()).await?.first().and_then(bytes) {
             Some(b"ours") => Ok(true),
             Some(b"no") => Ok(false),
             _ => Err(fault::odd("journal")),
@@ -110,12 +100,12 @@ impl Journal {
         let mut range = cmd(command);
         range.arg(&self.key).arg(&ends).arg("COUNT").arg(MOST);
         pipe.add_command(range);
-        let answer = self.line.ask(&pipe, Effect::Reads, self.by()).await?.pop();
+        let answer = self.lines.line.ask(&pipe, Effect::Reads, self.by()).await?.pop();
         match answer {
             Some(Value::Array(entries)) => {
                 entries.iter().map(|e| entry(e).ok_or_else(|| fault::odd("range"))).collect()
             }
-            Some(Value::ServerError(cause)) => Err(fault::refused(self.line.target().url(), &cause)),
+            Some(Value::ServerError(cause)) => Err(fault::refused(self.lines.line.target().url(), &cause)),
             _ => Err(fault::odd("range")),
         }
     }

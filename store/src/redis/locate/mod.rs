@@ -55,8 +55,8 @@ use self::{
 };
 use super::{
     fault,
-    line::{Effect, Line},
-    script::{self, Guarded, Run, Script},
+    line::Effect,
+    script::{Lines, Run, Script},
     settings::Settings,
     target::{Target, bytes},
 };
@@ -84,8 +84,7 @@ pub async fn open(url: Url) -> Result<Arc<dyn Locator>> {
 }
 
 struct Redis {
-    line: Line,
-    guarded: Option<Guarded>,
+    lines: Lines,
     settings: Settings,
     channel: String,
     feeds: Feeds,
@@ -109,14 +108,10 @@ impl Redis {
     async fn open(url: &Url) -> Result<Self> {
         let settings = Settings::read(url, LONGEST)?;
         let target = Arc::new(Target::new(url)?);
-        let line = Line::open(target.clone()).await?;
-        let guarded = match settings.wait_replicas {
-            0 => None,
-            replicas => Some(Guarded::open(&target, replicas, settings.timeout).await?),
-        };
+        let lines = Lines::open(&target, &settings).await?;
         let channel = settings.shared("feed");
         let feeds = Feeds::new(target, channel.clone(), settings.shared("mark"));
-        Ok(Self { line, guarded, settings, channel, feeds })
+        Ok(Self { lines, settings, channel, feeds })
     }
 
     fn by(&self) -> Instant {
@@ -143,11 +138,7 @@ impl Redis {
         let mut args: Vec<&[u8]> = vec![field.as_bytes(), self.channel.as_bytes(), name.as_bytes()];
         args.extend(more);
         let run = Run { script, key: &key, args: &args };
-        match &self.guarded {
-            Some(guarded) => guarded.run(run, by).await,
-            None => script::run(&self.line, run, by).await,
-        }
-        .map_err(|e| e.context("subject", subject))
+        self.lines.write(run, by).await.map_err(|e| e.context("subject", subject))
     }
 
     /// Reads many keys, a few hundred at once.
@@ -158,10 +149,10 @@ impl Redis {
             for request in chunk {
                 pipe.add_command(request.clone());
             }
-            answers.extend(self.line.ask(&pipe, Effect::Reads, by).await?);
+            answers.extend(self.lines.line.ask(&pipe, Effect::Reads, by).await?);
         }
         match answers.iter().find_map(|answer| if let Value::ServerError(e) = answer { Some(e) } else { None }) {
-            Some(cause) => Err(fault::refused(self.line.target().url(), cause)),
+            Some(cause) => Err(fault::refused(self.lines.line.target().url(), cause)),
             None => Ok(answers),
         }
     }
@@ -372,9 +363,9 @@ impl Locator for Redis {
         check_owner(&owner)?;
         let mut set = Pipeline::new();
         set.cmd("SET").arg(self.fence_key(&owner)).arg(1).arg("PX").arg(FENCE.as_millis() as u64);
-        let answers = self.line.ask(&set, Effect::Repeatable, self.by()).await?;
+        let answers = self.lines.line.ask(&set, Effect::Repeatable, self.by()).await?;
         match answers.first() {
-            Some(Value::ServerError(cause)) => Err(fault::refused(self.line.target().url(), cause)),
+            Some(Value::ServerError(cause)) => Err(fault::refused(self.lines.line.target().url(), cause)),
             _ => Ok(()),
         }
     }

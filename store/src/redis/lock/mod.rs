@@ -34,8 +34,7 @@ use tokio::time::Instant;
 
 use super::{
     fault,
-    line::Line,
-    script::{self, Guarded, Run, Script},
+    script::{Lines, Run, Script},
     settings::Settings,
     target::{Target, bytes},
 };
@@ -55,21 +54,15 @@ pub async fn open(url: Url) -> Result<Arc<dyn Lock>> {
 }
 
 struct Redis {
-    line: Line,
-    guarded: Option<Guarded>,
+    lines: Lines,
     settings: Settings,
 }
 
 impl Redis {
     async fn open(url: &Url) -> Result<Self> {
         let settings = Settings::read(url, LONGEST)?;
-        let target = Arc::new(Target::new(url)?);
-        let line = Line::open(target.clone()).await?;
-        let guarded = match settings.wait_replicas {
-            0 => None,
-            replicas => Some(Guarded::open(&target, replicas, settings.timeout).await?),
-        };
-        Ok(Self { line, guarded, settings })
+        let lines = Lines::open(&Arc::new(Target::new(url)?), &settings).await?;
+        Ok(Self { lines, settings })
     }
 
     async fn run(&self, script: &Script, name: &str, holder: Holder, ttl: Duration) -> Result<Vec<Value>> {
@@ -80,11 +73,7 @@ impl Redis {
         let (ttl, kept) = (ttl.as_micros().to_string(), (ttl + KEPT).as_millis().to_string());
         let args = [holder.as_bytes(), ttl.as_bytes(), kept.as_bytes()];
         let (run, by) = (Run { script, key: &key, args: &args }, Instant::now() + self.settings.timeout);
-        let answer = match &self.guarded {
-            Some(guarded) => guarded.run(run, by).await,
-            None => script::run(&self.line, run, by).await,
-        };
-        answer.map_err(|e| e.context("lock", name))
+        self.lines.write(run, by).await.map_err(|e| e.context("lock", name))
     }
 }
 
