@@ -4,6 +4,7 @@ mod needs;
 mod permissions;
 mod rate;
 mod roles;
+mod shared;
 mod tokens;
 
 use std::collections::BTreeSet;

@@ -4,29 +4,21 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
-    time::Duration,
 };
 
-use due_core::{
-    Error, Kind, Result,
-    config::{ConfigSource, Expect},
-};
+use due_core::{Error, Result, config::ConfigSource};
 use serde::{Deserialize, Serialize};
-use tokio::{sync::Mutex, time::Instant};
 
 use super::{
     Role,
     permissions::{ADMINS, PERMISSIONS, Permission, from_the_beginning, known},
+    shared::Shared,
 };
 
 /// Where changed roles are kept.
 const KEY: &str = ".master/roles";
 /// Most roles that were changed or made.
 const MOST: usize = 64;
-/// So long a look at the source counts.
-const FRESH: Duration = Duration::from_secs(1);
-/// Tries against others who write at the same time.
-const TRIES: usize = 8;
 /// The role that has everything, always.
 const ADMIN: &str = Role::Admin.as_str();
 
@@ -81,19 +73,16 @@ impl From<Error> for NotPut {
 }
 
 /// All roles.
-pub(crate) struct Roles {
-    source: Arc<dyn ConfigSource>,
-    seen: Mutex<Option<(Instant, Arc<Document>)>>,
-}
+pub(crate) struct Roles(Shared<Document>);
 
 impl Roles {
     pub(crate) fn new(source: Arc<dyn ConfigSource>) -> Self {
-        Self { source, seen: Mutex::default() }
+        Self(Shared::new(source, KEY, ("roles", "have those of the beginning")))
     }
 
     /// All of them: first those that are there from the beginning.
     pub(crate) async fn all(&self) -> Result<Vec<RoleSet>> {
-        let document = self.document().await?;
+        let document = self.0.seen().await?;
         let made = document.roles.keys().filter(|name| Role::ALL.iter().all(|role| role.as_str() != *name));
         let names = Role::ALL.iter().map(|role| role.as_str()).chain(made.map(String::as_str));
         Ok(names.filter_map(|name| document.role(name)).collect())
@@ -101,57 +90,18 @@ impl Roles {
 
     /// One of them.
     pub(crate) async fn one(&self, name: &str) -> Result<Option<RoleSet>> {
-        Ok(self.document().await?.role(name))
+        Ok(self.0.seen().await?.role(name))
     }
 
     /// What all of these together may. One that is not there may nothing.
     pub(crate) async fn permit(&self, names: &[String]) -> Result<BTreeSet<Permission>> {
-        let document = self.document().await?;
+        let document = self.0.seen().await?;
         Ok(names.iter().filter_map(|name| document.role(name)).flat_map(|role| role.permissions).collect())
     }
 
     /// Changes or makes a role, if it is as it was seen. A dry run only says what it would be.
     pub(crate) async fn put(&self, to: &RoleSet, seen: Seen, dry_run: bool) -> Result<RoleSet, NotPut> {
-        for _ in 0..TRIES {
-            let (mut document, expect) = self.load().await?;
-            let made = document.put(to, seen)?;
-            if dry_run {
-                return Ok(made);
-            }
-            let json = serde_json::to_vec_pretty(&document)
-                .map_err(|e| Error::new(Kind::Internal, "roles as JSON").because(e))?;
-            match self.source.store(KEY, json.into(), expect).await {
-                Ok(_) => {
-                    *self.seen.lock().await = None;
-                    return Ok(made);
-                }
-                Err(e) if matches!(e.kind(), Kind::Stale | Kind::Duplicate) => {}
-                Err(e) => return Err(e.into()),
-            }
-        }
-        Err(NotPut::Source(Error::new(Kind::Overloaded, "others change the roles all the time")))
-    }
-
-    /// What is known, not older than [`FRESH`].
-    async fn document(&self) -> Result<Arc<Document>> {
-        let mut seen = self.seen.lock().await;
-        if let Some((at, document)) = &*seen
-            && at.elapsed() < FRESH
-        {
-            return Ok(document.clone());
-        }
-        let document = Arc::new(self.load().await?.0);
-        *seen = Some((Instant::now(), document.clone()));
-        Ok(document)
-    }
-
-    async fn load(&self) -> Result<(Document, Expect)> {
-        let Some(entry) = self.source.load(KEY).await? else { return Ok((Document::default(), Expect::Absent)) };
-        let document = serde_json::from_slice(&entry.value).map_err(|e| {
-            Error::config(format!("the setting {KEY} holds no roles: delete it to have those of the beginning"))
-                .because(e)
-        })?;
-        Ok((document, Expect::Version(entry.version)))
+        self.0.change(dry_run, |document: &mut Document| document.put(to, seen)).await
     }
 }
 
@@ -202,7 +152,7 @@ impl Document {
 
 #[cfg(test)]
 mod tests {
-    use due_core::config::memory::Memory;
+    use due_core::config::{Expect, memory::Memory};
 
     use super::*;
 
@@ -226,7 +176,7 @@ mod tests {
         assert_eq!(here.put(&less, Seen::Revision(0), false).await.unwrap().revision, 1);
         assert_eq!(here.permit(&support).await.unwrap(), less.permissions);
         assert!(matches!(here.put(&less, Seen::Revision(0), false).await, Err(NotPut::Stale)));
-        tokio::time::advance(FRESH).await;
+        tokio::time::advance(super::super::shared::FRESH).await;
         assert_eq!(elsewhere.permit(&support).await.unwrap(), less.permissions);
         assert_eq!(elsewhere.put(&less, Seen::Revision(1), true).await.unwrap().revision, 2);
         assert_eq!(elsewhere.one("support").await.unwrap().unwrap().revision, 1, "a dry run changes nothing");

@@ -3,28 +3,20 @@
 use std::{
     fmt,
     sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{SystemTime, UNIX_EPOCH},
 };
 
-use due_core::{
-    Error, Kind, Result,
-    config::{ConfigSource, Expect, Version},
-};
+use due_core::{Error, Result, config::ConfigSource};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
-use tokio::{sync::Mutex, time::Instant};
 
-use super::Role;
+use super::{Role, shared::Shared};
 
 /// Where they are kept; names that begin with a point are not for editors of settings.
 const KEY: &str = ".master/tokens";
 /// Most tokens.
 const MOST: usize = 1000;
-/// So long a look at the source counts: another master feels a revocation after that at the latest.
-const FRESH: Duration = Duration::from_secs(1);
-/// Tries against others who write at the same time.
-const TRIES: usize = 8;
 
 /// A token as it is kept.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -75,29 +67,22 @@ impl From<Error> for Refused {
 }
 
 /// All tokens.
-pub(crate) struct Tokens {
-    source: Arc<dyn ConfigSource>,
-    seen: Mutex<Option<(Instant, Arc<Document>)>>,
-}
+pub(crate) struct Tokens(Shared<Document>);
 
 impl Tokens {
     pub(crate) fn new(source: Arc<dyn ConfigSource>) -> Self {
-        Self { source, seen: Mutex::default() }
+        Self(Shared::new(source, KEY, ("tokens", "begin anew")))
     }
 
     /// At the first start of all: an admin's token. Nothing if there are tokens already.
     pub(crate) async fn first(&self) -> Result<Option<String>> {
-        if self.source.load(KEY).await?.is_some() {
+        if self.0.load().await?.is_some() {
             return Ok(None);
         }
         let minted = mint("first", vec![Role::Admin.as_str().to_owned()], None);
         let document = Document { tokens: vec![minted.kept] };
-        match self.source.store(KEY, encode(&document)?, Expect::Absent).await {
-            Ok(_) => Ok(Some(minted.secret)),
-            // Another master was first, and has told.
-            Err(e) if e.kind() == Kind::Duplicate => Ok(None),
-            Err(e) => Err(e),
-        }
+        // If another master was first, it has told.
+        Ok(self.0.begin(&document).await?.then_some(minted.secret))
     }
 
     /// Whose token it is; nothing if it is nobody's, or its time is over.
@@ -105,7 +90,7 @@ impl Tokens {
         let Some((id, secret)) = token.strip_prefix("due_").and_then(|rest| rest.split_once('_')) else {
             return Ok(None);
         };
-        let document = self.document().await?;
+        let document = self.0.seen().await?;
         let given = hash(secret);
         let same = |kept: &&Kept| bool::from(kept.hash.as_bytes().ct_eq(given.as_bytes()));
         let live = |kept: &&Kept| kept.expires.is_none_or(|at| now() < at);
@@ -115,28 +100,27 @@ impl Tokens {
 
     /// Whose token this id is; nothing if it has ended.
     pub(crate) async fn of_id(&self, id: &str) -> Result<Option<Holder>> {
-        let document = self.document().await?;
+        let document = self.0.seen().await?;
         let live = |kept: &&Kept| kept.id == id && kept.expires.is_none_or(|at| now() < at);
         Ok(document.tokens.iter().find(live).map(Kept::holder))
     }
 
     /// All of them.
     pub(crate) async fn list(&self) -> Result<Vec<Kept>> {
-        Ok(self.load().await?.0.tokens)
+        Ok(self.0.load().await?.unwrap_or_default().tokens)
     }
 
     /// Makes one.
     pub(crate) async fn mint(&self, name: &str, roles: Vec<String>, ttl: Option<u64>) -> Result<Minted, Refused> {
         let minted = mint(name, roles, ttl);
-        let kept = minted.kept.clone();
-        self.change(move |document| {
+        let add = |document: &mut Document| {
             if document.tokens.len() >= MOST {
                 return Err(Refused::TooMany);
             }
-            document.tokens.push(kept.clone());
+            document.tokens.push(minted.kept.clone());
             Ok(())
-        })
-        .await?;
+        };
+        self.0.change(false, add).await?;
         Ok(minted)
     }
 
@@ -153,48 +137,7 @@ impl Tokens {
                 () => Ok(()),
             }
         };
-        match dry_run {
-            true => remove(&mut self.load().await?.0),
-            false => self.change(remove).await,
-        }
-    }
-
-    async fn change(&self, change: impl Fn(&mut Document) -> Result<(), Refused>) -> Result<(), Refused> {
-        for _ in 0..TRIES {
-            let (mut document, expect) = self.load().await?;
-            change(&mut document)?;
-            match self.source.store(KEY, encode(&document)?, expect).await {
-                Ok(_) => {
-                    *self.seen.lock().await = None;
-                    return Ok(());
-                }
-                Err(e) if matches!(e.kind(), Kind::Stale | Kind::Duplicate) => {}
-                Err(e) => return Err(e.into()),
-            }
-        }
-        Err(Refused::Source(Error::new(Kind::Overloaded, "others change the tokens all the time")))
-    }
-
-    /// What is known, not older than [`FRESH`].
-    async fn document(&self) -> Result<Arc<Document>> {
-        let mut seen = self.seen.lock().await;
-        if let Some((at, document)) = &*seen
-            && at.elapsed() < FRESH
-        {
-            return Ok(document.clone());
-        }
-        let document = Arc::new(self.load().await?.0);
-        *seen = Some((Instant::now(), document.clone()));
-        Ok(document)
-    }
-
-    async fn load(&self) -> Result<(Document, Expect)> {
-        let Some(entry) = self.source.load(KEY).await? else { return Ok((Document::default(), Expect::Absent)) };
-        let document = serde_json::from_slice(&entry.value).map_err(|e| {
-            Error::config(format!("the setting {KEY} holds no tokens: delete it to begin anew")).because(e)
-        })?;
-        let version: Version = entry.version;
-        Ok((document, Expect::Version(version)))
+        self.0.change(dry_run, remove).await
     }
 }
 
@@ -210,11 +153,6 @@ impl Kept {
     fn holder(&self) -> Holder {
         Holder { id: self.id.clone(), name: self.name.clone(), roles: self.roles.clone() }
     }
-}
-
-fn encode(document: &Document) -> Result<bytes::Bytes> {
-    let json = serde_json::to_vec_pretty(document);
-    json.map(Into::into).map_err(|e| Error::new(Kind::Internal, "tokens as JSON").because(e))
 }
 
 fn hash(secret: &str) -> String {
@@ -290,7 +228,7 @@ mod tests {
         assert!(elsewhere.check(&minted.secret).await.unwrap().is_some());
         here.revoke(&minted.kept.id, false).await.unwrap();
         assert!(here.check(&minted.secret).await.unwrap().is_none());
-        tokio::time::advance(FRESH).await;
+        tokio::time::advance(super::super::shared::FRESH).await;
         assert!(elsewhere.check(&minted.secret).await.unwrap().is_none());
     }
 
