@@ -55,6 +55,12 @@ const PYTHON: Tool = Tool {
     packages: &["python3", "python3-venv"],
     present: || output(program("python3").args(["-c", "import ensurepip, venv"])).is_ok(),
 };
+const CURL: Tool = Tool {
+    name: "curl 7.84 or later",
+    purpose: "the page on operating is tried with it",
+    packages: &["curl", "ca-certificates"],
+    present: has_curl,
+};
 pub(crate) const REDIS: Tool = Tool {
     name: "Redis",
     purpose: "its backends are tested on it",
@@ -78,7 +84,7 @@ pub(crate) const MAVEN: Tool =
 
 /// What builds and tests need beside Rust. In the order of installation: some packages of Node.js bring npm along, and
 /// then refuse Debian's.
-pub(crate) const TOOLS: [&Tool; 7] = [&GO, &C, &PROTOC, &NODE, &NPM, &CHROMIUM, &PYTHON];
+pub(crate) const TOOLS: [&Tool; 8] = [&GO, &C, &PROTOC, &NODE, &NPM, &CHROMIUM, &PYTHON, &CURL];
 
 /// Installs those that are missing with apt-get.
 pub(crate) fn ensure(tools: &[&Tool]) -> Outcome {
@@ -113,6 +119,13 @@ fn has_node() -> bool {
     major(&output(program("node").arg("--version")).unwrap_or_default()).is_some_and(|major| major >= 20)
 }
 
+/// That version can print a header of an answer.
+fn has_curl() -> bool {
+    // `curl 7.88.1 (x86_64-pc-linux-gnu) ..`
+    let version = output(program("curl").arg("--version")).unwrap_or_default();
+    version.split_whitespace().nth(1).is_some_and(|version| numbers(version) >= (7, 84))
+}
+
 fn has_java() -> bool {
     // `openjdk 17.0.15 2025-04-15`
     let version = output(program("java").arg("--version")).unwrap_or_default();
@@ -124,6 +137,12 @@ fn major(version: &str) -> Option<u32> {
     version.trim().trim_start_matches('v').split('.').next()?.parse().ok()
 }
 
+/// The first two numbers of `7.88.1`.
+fn numbers(version: &str) -> (u32, u32) {
+    let second = version.split('.').nth(1).and_then(|n| n.parse().ok());
+    (major(version).unwrap_or_default(), second.unwrap_or_default())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -133,5 +152,7 @@ mod tests {
         for (version, expected) in [("v20.1.0\n", Some(20)), ("17.0.15", Some(17)), ("21", Some(21)), ("", None)] {
             assert_eq!(major(version), expected, "{version:?}");
         }
+        assert!(numbers("7.88.1") >= (7, 84) && numbers("8.0") >= (7, 84) && numbers("7.9.8") < (7, 84));
+        assert_eq!(numbers("x"), (0, 0));
     }
 }
