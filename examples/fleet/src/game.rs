@@ -48,6 +48,9 @@ pub(crate) struct Cheered {
 
 /// The rules of the game, changed while it is played: `{"sides": 6}`.
 pub(crate) const RULES: &str = "game/rules.json";
+/// What they look like, for whoever edits them.
+pub(crate) const LOOKS: &str = r#"{"type": "object", "additionalProperties": false, "required": ["sides"],
+    "properties": {"sides": {"type": "integer", "minimum": 2, "maximum": 1000}}}"#;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

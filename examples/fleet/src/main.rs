@@ -51,7 +51,7 @@ fn app(args: Args) -> App {
     }
     if matches!(args.role, None | Some(Role::Node)) {
         let rules = game::rules();
-        app = app.with(game::node(&rules)).setting(game::RULES, &rules);
+        app = app.with(game::node(&rules)).setting(game::RULES, &rules).schema(game::RULES, game::LOOKS);
     }
     if matches!(args.role, None | Some(Role::Mesh)) {
         app = app.with(game::mesh());

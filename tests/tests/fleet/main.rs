@@ -11,12 +11,15 @@ mod history;
 mod kills;
 mod login;
 mod master;
+mod page;
 mod peers;
 mod process;
 #[allow(dead_code, reason = "these processes are started in another way")]
 #[path = "../program/mod.rs"]
 mod program;
 mod rolling;
+mod scene;
 mod start;
 mod stopped;
+mod walk;
 mod world;

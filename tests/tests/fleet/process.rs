@@ -33,7 +33,8 @@ pub(crate) struct Process {
     child: Child,
     pid: u32,
     lines: mpsc::UnboundedReceiver<String>,
-    urls: Vec<String>,
+    /// Parts and where they listen.
+    urls: Vec<(String, String)>,
     log: Log,
     /// Ends with the last line of the log.
     logged: JoinHandle<()>,
@@ -90,7 +91,7 @@ impl Process {
         loop {
             match self.line("`ready`").await {
                 line if line == "ready" => return self,
-                line => self.urls.extend(line.split_once(' ').map(|(_, url)| url.to_owned())),
+                line => self.urls.extend(line.split_once(' ').map(|(part, url)| (part.to_owned(), url.to_owned()))),
             }
         }
     }
@@ -106,13 +107,17 @@ impl Process {
 
     /// Where its tcp clients go.
     pub(crate) fn tcp(&self) -> String {
-        self.url("tcp")
+        self.first(|_, url| url.starts_with("tcp://"))
     }
 
-    /// The first address of this scheme.
-    pub(crate) fn url(&self, scheme: &str) -> String {
-        let of = |url: &&String| url.split_once(':').is_some_and(|(of, _)| of == scheme);
-        self.urls.iter().find(of).unwrap().clone()
+    /// The first address of this part.
+    pub(crate) fn of_part(&self, part: &str) -> String {
+        self.first(|of, _| of == part)
+    }
+
+    fn first(&self, wanted: impl Fn(&str, &str) -> bool) -> String {
+        let found = self.urls.iter().find(|(part, url)| wanted(part, url));
+        found.unwrap_or_else(|| panic!("{} listens at {:?}", self.name, self.urls)).1.trim_end_matches('/').to_owned()
     }
 
     pub(crate) fn name(&self) -> &str {

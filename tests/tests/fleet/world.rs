@@ -60,7 +60,7 @@ impl World {
 
     /// The arguments of a process of this fleet.
     pub(crate) fn args(&self, role: &str, id: &str) -> Vec<String> {
-        let mut args = words(&[role, "--id", id, "--shards", "1", "--drain", "10s"]);
+        let mut args = words(&[role, "--id", id, "--shards", "1", "--drain", "10s", "--probes", "http://127.0.0.1:0"]);
         args.extend(match &self.backends {
             Backends::Servers(all) => vec![
                 // Short leases: the tests wait for the end of some.
