@@ -42,6 +42,8 @@ pub enum Ask {
     },
     /// Where its process stands with a setting: an optional [`SettingView`](super::SettingView).
     Setting(String),
+    /// The versions of all settings that its process uses: an optional version by key; nothing while its default counts.
+    Settings,
     /// What its process says that values of a setting look like: an optional text, which is a JSON schema.
     Schema(String),
     /// Begins to empty it: [`Draining`](super::Draining). `Duplicate` if it is at it already.

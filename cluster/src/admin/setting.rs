@@ -1,5 +1,7 @@
 //! Live settings of a process: what it says of a value before it is stored, and which one it uses.
 
+use std::collections::BTreeMap;
+
 use due_core::{
     Error, Result,
     config::{Live, Validate},
@@ -55,6 +57,11 @@ impl Settings {
     /// The setting of a key.
     pub(crate) fn of(&self, key: &str) -> Option<&dyn Setting> {
         self.all.iter().find(|(known, _)| known == key).map(|(_, setting)| &**setting)
+    }
+
+    /// The version in use of each, by key; nothing while it is the default.
+    pub(crate) fn versions(&self) -> BTreeMap<&str, Option<String>> {
+        self.all.iter().map(|(key, setting)| (key.as_str(), setting.status().version)).collect()
     }
 
     /// Its schema.

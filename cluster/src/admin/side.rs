@@ -143,6 +143,7 @@ impl Side {
             }
             (Ask::CheckSetting { key, value }, _) => json(&self.check_setting(&key, &value)),
             (Ask::Setting(key), _) => json(&self.setting(&key).map(Setting::status)),
+            (Ask::Settings, _) => json(&self.settings.get().map(Settings::versions).unwrap_or_default()),
             (Ask::Schema(key), _) => json(&self.settings.get().and_then(|settings| settings.schema(&key))),
             (Ask::Change(change), _) => json(&self.change(part, change).await?),
             (Ask::Drain(how), _) => json(&self.start_drain(part, how).await?),

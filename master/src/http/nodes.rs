@@ -9,9 +9,13 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use due_cluster::admin::{About, Ask as Question, Change, Metrics, revision};
-use due_core::registry::{Instance, InstanceKind, State as Standing};
+use due_core::{
+    Kind as ErrorKind,
+    registry::{Instance, InstanceKind, State as Standing},
+};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use tokio::time::Instant;
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
@@ -23,7 +27,7 @@ use crate::{
     act::Deed,
     api::Api,
     auth::Caller,
-    fanout::{Failed, Fan},
+    fanout::{BUDGET, Failed, Fan},
     problem::{Denials, OfOneNode, Problem, ProblemView, Refusals},
 };
 
@@ -149,6 +153,10 @@ pub(super) struct NodeDetail {
     about: Option<About>,
     /// What it has counted.
     metrics: Option<Metrics>,
+    /// What it runs of the live settings: by key the version of each that its program says it uses (`App::setting`), the
+    /// same that `/config/{key}/status` tells; `null` behind a key while the default counts. Nothing of meshes and masters,
+    /// and of an instance that is too old to tell.
+    config_revision: Option<BTreeMap<String, Option<String>>>,
 }
 
 /// One instance. Gates and nodes are asked themselves.
@@ -158,15 +166,27 @@ pub(super) async fn one(State(api): State<Api>, Name(id): Name, Ask(of): Ask<OfK
     let member = api.members.find(&id, of.kind.map(Into::into))?;
     if !matches!(member.kind, InstanceKind::Gate | InstanceKind::Node) {
         let listed = NodeView::from(member);
-        return Ok(tagged(&listed.revision.clone(), NodeDetail { listed, about: None, metrics: None }));
+        let detail = NodeDetail { listed, about: None, metrics: None, config_revision: None };
+        return Ok(tagged(&detail.listed.revision.clone(), detail));
     }
-    let (about, metrics) = tokio::join!(
+    let (about, metrics, versions) = tokio::join!(
         api.ask_one::<About>(&member, &Question::About),
-        api.ask_one::<Metrics>(&member, &Question::Metrics)
+        api.ask_one::<Metrics>(&member, &Question::Metrics),
+        versions(&api, &member)
     );
     let about = about?;
     let tag = about.revision.clone();
-    Ok(tagged(&tag, NodeDetail { listed: member.into(), about: Some(about), metrics: Some(metrics?) }))
+    let (about, metrics, config_revision) = (Some(about), Some(metrics?), versions?);
+    Ok(tagged(&tag, NodeDetail { listed: member.into(), about, metrics, config_revision }))
+}
+
+/// The settings that an instance runs; nothing if it is of a version that cannot tell.
+async fn versions(api: &Api, member: &Instance) -> Result<Option<BTreeMap<String, Option<String>>>, Problem> {
+    match api.admin.ask(member, &Question::Settings, Instant::now() + BUDGET).await {
+        Ok(versions) => Ok(Some(versions)),
+        Err(e) if e.kind() == ErrorKind::Unsupported => Ok(None),
+        Err(e) => Err(Problem::from(e).with("node", &member.id)),
+    }
 }
 
 fn tagged<T: Serialize>(revision: &str, body: T) -> Response {

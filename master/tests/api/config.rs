@@ -32,6 +32,9 @@ async fn a_setting_is_edited_refused_when_bad_or_stale_and_rolled_back() {
     assert_eq!((made.status, made.body["checked_by"].as_array().unwrap().len()), (200, 1), "{}", made.body);
     let status = world.used(&made.body["version"]).await;
     assert_eq!(status["items"].as_array().unwrap().len(), 2, "both nodes use it, the gates do not: {status}");
+    let runs = async |id: &str| world.api.get(&format!("/api/v1/nodes/{id}")).await.body["config_revision"].clone();
+    let expected = json!({ "game/rules.json": made.body["version"], "game/shop.json": null });
+    assert_eq!((runs("game-1").await, runs("master-1").await), (expected, Value::Null));
     assert_eq!(world.put(("If-None-Match", "*"), r#"{"rooms":2}"#).await.status, 412);
 
     let tag = made.header("etag").unwrap().to_owned();
