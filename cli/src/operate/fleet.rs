@@ -71,7 +71,7 @@ pub(crate) enum Node {
     /// The connections of a gate.
     Connections {
         id: String,
-        /// Orders the page: queued, age or silent, the largest first.
+        /// Orders the page: bytes, queued, age or silent, the largest first.
         #[arg(long)]
         sort: Option<String>,
         #[command(flatten)]
@@ -113,6 +113,8 @@ impl Operator<'_> {
                     ("STAGE", "/stage"),
                     ("AGE_MS", "/age_ms"),
                     ("SILENT_MS", "/silent_ms"),
+                    ("BYTES_IN", "/bytes_in"),
+                    ("BYTES_OUT", "/bytes_out"),
                     ("QUEUED", "/queued"),
                     ("IN_FLIGHT", "/in_flight"),
                     ("SESSION", "/session"),

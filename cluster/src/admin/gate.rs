@@ -131,6 +131,8 @@ fn view(gate: &GateShard, slot: u32, client: &Client, now: u32) -> SessionView {
         age_ms: since(client.since),
         silent_ms: since(seen),
         queued: client.waiting() as u64,
+        bytes_in: client.conn.received(),
+        bytes_out: client.conn.taken(),
         in_flight: client.lanes.iter().map(|l| u64::from(l.frames)).sum(),
         nodes: extras.map(|e| bound_to(gate, e)).unwrap_or_default(),
         channels: extras.map(|e| e.channels.iter().map(|c| c.to_string()).collect()).unwrap_or_default(),

@@ -92,6 +92,13 @@ pub struct SessionView {
     pub silent_ms: u64,
     /// Bytes in its outbox.
     pub queued: u64,
+    /// Bytes that were read of the client: of tcp and ws all that came over the connection, of kcp what its datagrams
+    /// carried.
+    #[serde(default)]
+    pub bytes_in: u64,
+    /// Bytes that the client was sent: of tcp and ws all that the socket has taken, of kcp what the client has confirmed.
+    #[serde(default)]
+    pub bytes_out: u64,
     /// Messages under way to nodes.
     pub in_flight: u64,
     /// The nodes that it is bound to, by name.

@@ -350,6 +350,10 @@ impl Conn for End {
         locked(&self.outward.state).taken
     }
 
+    fn received(&self) -> u64 {
+        locked(&self.inward.state).taken
+    }
+
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.outward.end();
         let mut dropped = [0; 4096];

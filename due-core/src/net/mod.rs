@@ -171,6 +171,10 @@ pub trait Conn: Send {
     /// where the network can tell (kcp). The slow-client clock looks at its growth.
     fn taken(&self) -> u64;
 
+    /// Bytes that were read of the peer since the connection began: with all that the network puts around messages (ws), but
+    /// of kcp what is left when its datagrams are put together.
+    fn received(&self) -> u64;
+
     /// Has the connection broken, as far as the network knows without reading (a reset of the peer)? For connections that
     /// are not read for a while; asked about once a second. The peer's orderly end is not meant: what it sent before
     /// that is still to be read.

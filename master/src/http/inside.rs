@@ -77,7 +77,7 @@ pub(super) struct ConnectionsQuery {
     /// Of this kind; needed only if several kinds have the id.
     #[param(inline)]
     kind: Option<Kind>,
-    /// Orders each page: `queued`, `age` or `silent`, the largest first. Without it is the order of the gate.
+    /// Orders each page: `bytes` (in and out), `queued`, `age` or `silent`, the largest first. Without it is the order of the gate.
     #[param(inline)]
     sort: Option<Sort>,
     /// At most so many: 1 to 1000, 100 by default.
@@ -93,6 +93,7 @@ pub(super) struct ConnectionsQuery {
 #[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Sort {
+    Bytes,
     Queued,
     Age,
     Silent,
@@ -126,6 +127,7 @@ pub(super) async fn connections(
     let page = page_of(&api, &member, (after, limit, Default::default())).await?;
     let mut items = page.items;
     match query.sort {
+        Some(Sort::Bytes) => items.sort_by_key(|s| std::cmp::Reverse(s.bytes_in.saturating_add(s.bytes_out))),
         Some(Sort::Queued) => items.sort_by_key(|s| std::cmp::Reverse(s.queued)),
         Some(Sort::Age) => items.sort_by_key(|s| std::cmp::Reverse(s.age_ms)),
         Some(Sort::Silent) => items.sort_by_key(|s| std::cmp::Reverse(s.silent_ms)),

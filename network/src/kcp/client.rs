@@ -24,6 +24,7 @@ pub(crate) struct ClientConn {
     socket: UdpSocket,
     peer: SocketAddr,
     arq: Arq,
+    received: u64,
     largest: usize,
     clock: Clock,
     out: Datagrams,
@@ -66,6 +67,7 @@ impl ClientConn {
             socket,
             peer,
             arq: Arq::new(conv, &settings.tuning(), 0),
+            received: 0,
             largest: settings.largest(),
             clock: Clock::new(),
             out: Datagrams::new(settings.mtu()),
@@ -188,6 +190,7 @@ impl Conn for ClientConn {
             return self.failure().map_or(Poll::Pending, |e| Poll::Ready(Err(e)));
         }
         let read = self.arq.read(scratch.space());
+        self.received += read as u64;
         scratch.set_filled(read);
         let more = self.arq.readable();
         self.flush(&mut Context::from_waker(&self.waker.clone()));
@@ -212,6 +215,10 @@ impl Conn for ClientConn {
 
     fn taken(&self) -> u64 {
         self.arq.taken()
+    }
+
+    fn received(&self) -> u64 {
+        self.received
     }
 
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<()> {

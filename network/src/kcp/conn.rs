@@ -16,12 +16,13 @@ pub(crate) struct ServerConn {
     endpoint: Shared,
     key: Key,
     peer: SocketAddr,
+    received: u64,
 }
 
 impl ServerConn {
     pub(crate) fn new(endpoint: Shared, key: Key, peer: SocketAddr) -> Self {
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-        Self { endpoint, key, peer }
+        Self { endpoint, key, peer, received: 0 }
     }
 }
 
@@ -38,6 +39,7 @@ impl Conn for ServerConn {
         scratch.clear();
         self.endpoint.lock().read(self.key, scratch.space(), cx.waker()).map_ok(|(read, more)| {
             scratch.set_filled(read);
+            self.received += read as u64;
             Inbound::Data { more }
         })
     }
@@ -48,6 +50,10 @@ impl Conn for ServerConn {
 
     fn taken(&self) -> u64 {
         self.endpoint.lock().taken(self.key)
+    }
+
+    fn received(&self) -> u64 {
+        self.received
     }
 
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<()> {

@@ -22,6 +22,7 @@ pub(crate) struct TcpConn {
     stream: TcpStream,
     peer: SocketAddr,
     taken: u64,
+    received: u64,
     shut: bool,
 }
 
@@ -40,7 +41,7 @@ const DROPS: usize = 16;
 
 impl TcpConn {
     pub(crate) fn new(stream: TcpStream, peer: SocketAddr) -> Self {
-        Self { stream, peer, taken: 0, shut: false }
+        Self { stream, peer, taken: 0, received: 0, shut: false }
     }
 
     /// The socket itself, for a handshake before the connection is handed out.
@@ -55,6 +56,7 @@ impl TcpConn {
             match self.try_read(space) {
                 Ok(0) => return Poll::Ready(Ok(Read { len: 0, more: false })),
                 Ok(len) => {
+                    self.received += len as u64;
                     // The runtime knows a drained socket: asking it costs no system call and leaves the waker behind, so
                     // the caller need not read in vain.
                     let more = len == space.len() || self.stream.poll_read_ready(cx).is_ready();
@@ -139,6 +141,10 @@ impl Conn for TcpConn {
 
     fn taken(&self) -> u64 {
         self.taken
+    }
+
+    fn received(&self) -> u64 {
+        self.received
     }
 
     fn is_broken(&mut self) -> bool {

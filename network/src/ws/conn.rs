@@ -217,6 +217,10 @@ impl Conn for WsConn {
         self.tcp.taken()
     }
 
+    fn received(&self) -> u64 {
+        self.tcp.received()
+    }
+
     fn finish(&mut self, why: Farewell, out: &mut Segments) {
         match self.phase {
             Phase::Open => self.say_close(Some(close_code(why)), out),

@@ -3,13 +3,14 @@
 use std::{future::poll_fn, task::Poll};
 
 use bytes::Bytes;
-use due_core::Result;
+use due_core::{Result, net::Framing};
 
 use super::{Bench, Ran, SOON, Server, within};
 
 pub(super) async fn bytes_arrive_whole_and_in_order_both_ways(bench: Bench) -> Result<Ran> {
     let mut server = Server::bind(&bench, 1).await?;
     let (mut client, mut conn) = server.pair(&bench).await?;
+    let (before, mut came) = ((client.conn.received(), conn.conn.received()), (0, 0));
     for round in 0..50u8 {
         let (up, down) = (vec![round; 1 + usize::from(round) * 40], vec![!round; 7]);
         client.queue(&up);
@@ -19,6 +20,12 @@ pub(super) async fn bytes_arrive_whole_and_in_order_both_ways(bench: Bench) -> R
         conn.flush().await?;
         assert_eq!(conn.bytes(up.len() + 1).await?, [&up[..], b"|"].concat());
         assert_eq!(client.bytes(down.len()).await?, down);
+        came = (came.0 + down.len() as u64, came.1 + up.len() as u64 + 1);
+    }
+    let received = (client.conn.received() - before.0, conn.conn.received() - before.1);
+    match conn.conn.framing() {
+        Framing::Stream => assert_eq!(received, came, "what was read is counted"),
+        Framing::Messages => assert!(received.0 > came.0 && received.1 > came.1, "with what stands around messages"),
     }
     Ok(Ran::Yes)
 }
