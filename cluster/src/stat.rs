@@ -47,6 +47,12 @@ pub struct GateCounters {
     pub stale: u64,
     /// Times that reading a client stopped for want of room.
     pub pauses: u64,
+    /// Sessions that got a user.
+    #[serde(default)]
+    pub logins: u64,
+    /// Sessions that lost their user: unbound, left, or taken over by a later login.
+    #[serde(default)]
+    pub logouts: u64,
 }
 
 macro_rules! add_fields {
@@ -56,7 +62,12 @@ macro_rules! add_fields {
 impl GateCounters {
     pub(crate) fn add(&mut self, o: &GateCounters) {
         add_fields!(self, o: accepted refused closed slow silent broken malformed accept_errors bytes_in bytes_out messages
-            heartbeats refusals replies pushes pushes_full pushes_unfit stale pauses);
+            heartbeats refusals replies pushes pushes_full pushes_unfit stale pauses logins logouts);
+    }
+
+    /// What went wrong: clients that break rules or do not read, and messages that nobody serves.
+    pub(crate) fn errors(&self) -> u64 {
+        self.malformed + self.accept_errors + self.slow + self.pushes_unfit + self.refusals
     }
 }
 
@@ -148,11 +159,15 @@ pub struct NodeCounters {
     pub pushes_latest: u64,
     /// Frames and pushes for sessions that had left.
     pub stale: u64,
+    /// Handlers that panicked, did not end in time or failed with one of the framework's codes: an application's own codes
+    /// are answers like others.
+    #[serde(default)]
+    pub errors: u64,
 }
 
 impl NodeCounters {
     pub(crate) fn add(&mut self, o: &NodeCounters) {
-        add_fields!(self, o: pushes_full pushes_latest stale);
+        add_fields!(self, o: pushes_full pushes_latest stale errors);
     }
 }
 

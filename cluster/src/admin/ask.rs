@@ -14,6 +14,8 @@ pub enum Ask {
     About,
     /// What it has counted: [`Metrics`](super::Metrics).
     Metrics,
+    /// The few counters that are followed once a second: [`Totals`](super::Totals).
+    Totals,
     /// Sessions of a gate: [`SessionsPage`](super::SessionsPage).
     Sessions(Page),
     /// The session of a user at a gate: an optional [`SessionView`](super::SessionView).

@@ -42,5 +42,5 @@ pub use setting::{Checked, SettingView};
 pub(crate) use side::{ADMIN_ORDER, Side};
 pub use view::{
     About, ChannelView, DrainView, Draining, Kicked, LinkView, Metrics, Phase, RouteView, SessionView, SessionsPage,
-    UserAtNode, revision,
+    Totals, UserAtNode, revision,
 };

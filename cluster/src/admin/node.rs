@@ -2,12 +2,15 @@
 
 use due_core::{Uid, transport::LinkState};
 
-use super::{LinkView, Metrics, UserAtNode};
+use super::{LinkView, Metrics, Totals, UserAtNode};
 use crate::{
-    link::end::{Asked, LinkEnd, Side as LinkSide},
+    link::{
+        end::{Asked, LinkEnd},
+        past::Pair,
+    },
     node::shard::{Busy, NodeSession},
     shard::driver::Shard,
-    stat::{RouteCounters, ShardCounters},
+    stat::{GateCounters, NodeCounters, RouteCounters, ShardCounters},
 };
 
 impl Shard {
@@ -26,6 +29,17 @@ impl Shard {
             }
         }
         all
+    }
+
+    /// The same, as little as is followed all the time.
+    pub(super) fn totals_of(&self, part: Asked) -> Totals {
+        let of_gate = |c: &GateCounters| Totals { logins: c.logins, logouts: c.logouts, errors: c.errors() };
+        let of_node = |c: &NodeCounters| Totals { errors: c.errors, ..Totals::default() };
+        let totals = match part {
+            Asked::Gate(g) => self.gates.get(usize::from(g)).map(|gate| of_gate(&gate.counters)),
+            Asked::Node(n) => self.nodes.get(usize::from(n)).map(|node| of_node(&node.totals)),
+        };
+        totals.unwrap_or_default()
     }
 
     /// What the shard itself has counted.
@@ -54,23 +68,26 @@ impl Shard {
 
     /// The links of a part.
     pub(super) fn links_of(&self, part: Asked) -> Vec<LinkView> {
-        let of_part = |end: &LinkEnd| match (&end.side, part) {
-            (LinkSide::Gate { gate, .. }, Asked::Gate(g)) => *gate == g,
-            (LinkSide::Node { node, .. }, Asked::Node(n)) => *node == n,
-            (LinkSide::Asker { part: asked, .. }, part) => *asked == part,
-            _ => false,
-        };
-        self.links.iter().map(|(_, end)| end).filter(|end| of_part(end)).map(|end| end.view(self.number)).collect()
+        let mut all = Vec::new();
+        let mut told: Vec<Pair> = Vec::new();
+        for (_, end) in &self.links {
+            let pair = Pair::of(&end.side);
+            if pair.part != part {
+                continue;
+            }
+            let mut view = end.view(self.number, &pair);
+            if !told.contains(&pair) {
+                view.errors += self.past.errors(&pair);
+                told.push(pair);
+            }
+            all.push(view);
+        }
+        all
     }
 }
 
 impl LinkEnd {
-    fn view(&self, shard: u16) -> LinkView {
-        let (kind, peer) = match &self.side {
-            LinkSide::Gate { node, .. } => ("gate-to-node", node),
-            LinkSide::Node { gate, .. } => ("node-to-gate", gate),
-            LinkSide::Asker { from, .. } => ("orders", from),
-        };
+    fn view(&self, shard: u16, pair: &Pair) -> LinkView {
         let look = self.look();
         let state = match look.state {
             LinkState::Up => "up",
@@ -80,13 +97,15 @@ impl LinkEnd {
         LinkView {
             shard,
             number: self.serial,
-            kind: kind.to_owned(),
-            peer: peer.id.to_string(),
+            kind: pair.kind.to_owned(),
+            peer: pair.peer.to_string(),
             state: state.to_owned(),
             full: look.full,
             orders: look.orders as u64,
             calls: self.calls.len() as u64,
             sent: look.sent,
+            rtt_us: look.round_trip.map(|took| took.as_micros() as u64),
+            errors: look.errors,
         }
     }
 }

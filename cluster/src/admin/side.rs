@@ -19,7 +19,7 @@ use tokio::{
 
 use super::{
     About, Ask, Change, ChannelView, Cursor, Happened, Health, Kick, Kicked, Lately, Metrics, Page, RouteView,
-    SessionView, SessionsPage, UserAtNode,
+    SessionView, SessionsPage, Totals, UserAtNode,
     drain::Drains,
     gate::MOST_CHANNELS,
     newest_first, revision,
@@ -131,6 +131,7 @@ impl Side {
         match (ask, part) {
             (Ask::About, _) => json(&self.about(part)?),
             (Ask::Metrics, _) => json(&self.metrics(part).await),
+            (Ask::Totals, _) => json(&self.totals(part).await),
             (Ask::Sessions(page), Asked::Gate(g)) => json(&self.sessions(g, page).await),
             (Ask::Session(uid), Asked::Gate(g)) => json(&self.session(g, &uid).await),
             (Ask::Kick(kick), Asked::Gate(g)) => json(&self.kick(g, kick).await),
@@ -193,6 +194,16 @@ impl Side {
         }
         if let Asked::Gate(g) = part {
             all.users = self.gates.get(usize::from(g)).map_or(0, |gate| gate.users.len());
+        }
+        all
+    }
+
+    async fn totals(&self, part: Asked) -> Totals {
+        let mut all = Totals::default();
+        for here in self.everywhere(move |shard| shard.totals_of(part)).await {
+            all.logins += here.logins;
+            all.logouts += here.logouts;
+            all.errors += here.errors;
         }
         all
     }
@@ -397,6 +408,7 @@ impl Shard {
         let (link, corr) = at;
         let Some(end) = self.links.get_mut(link as usize) else { return Err(Kind::Gone.into()) };
         if end.calls.len() >= MOST_ASKED {
+            end.failed += 1;
             return Err(Kind::Overloaded.into());
         }
         let limit = if ttl_ms == 0 { LONGEST } else { LONGEST.min(Duration::from_millis(ttl_ms.into())) };

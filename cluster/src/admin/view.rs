@@ -67,6 +67,19 @@ pub struct Metrics {
     pub held_by: Vec<String>,
 }
 
+/// What is followed of an instance once a second; all since its start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Totals {
+    /// Sessions of a gate that got a user.
+    pub logins: u64,
+    /// Sessions of a gate that lost their user.
+    pub logouts: u64,
+    /// What went wrong. At a gate: connections closed for bytes that follow no format or for not reading, accept errors,
+    /// messages refused, pushes that do not fit their listener. At a node: handlers that panicked, did not end in time or
+    /// failed with one of the framework's codes.
+    pub errors: u64,
+}
+
 /// A session at its gate.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -215,6 +228,14 @@ pub struct LinkView {
     pub calls: u64,
     /// Frames that it has taken.
     pub sent: u64,
+    /// How long a heartbeat takes to the other process and back, with its wait for that one's turn, in microseconds:
+    /// smoothed; nothing until one came back, and of links inside one process.
+    #[serde(default)]
+    pub rtt_us: Option<u64>,
+    /// What went wrong: connections that were lost, frames that were too large or found the link over, orders that were
+    /// refused or lost with it. The first link to a peer also has the errors of those before it.
+    #[serde(default)]
+    pub errors: u64,
 }
 
 /// Where a drain is.

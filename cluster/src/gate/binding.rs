@@ -130,6 +130,7 @@ impl Shard {
         }
         let Some(client) = gate.clients.get_mut(slot as usize) else { return };
         let old = client.user.replace(Box::new((uid.clone(), taken.epoch)));
+        gate.counters.logins += u64::from(old.as_ref().is_none_or(|o| o.0 != *uid));
         client.since = now;
         let (lane, session) = (lane_of(slot, client.generation), client.id);
         gate.recent.note(&(uid.clone(), taken.epoch), session, ("bound", ""));
@@ -140,6 +141,7 @@ impl Shard {
             }
         }
         if let Some(old) = old.filter(|o| o.0 != *uid) {
+            gate.counters.logouts += 1;
             gate.own.users.remove(&old.0, self.number, lane);
             self.release(g, old.0, Some(session), old.1);
         }
@@ -165,6 +167,7 @@ impl Shard {
         let Some(gate) = self.gates.get_mut(usize::from(g)) else { return };
         let Some(client) = gate.clients.get_mut(slot as usize) else { return };
         let Some(user) = client.user.take() else { return };
+        gate.counters.logouts += 1;
         client.since = now;
         let (lane, session) = (lane_of(slot, client.generation), client.id);
         gate.recent.note(&user, session, ("unbound", ""));
@@ -201,6 +204,7 @@ impl Shard {
                 if let Some(client) = shard.client(g, slot) {
                     client.user = None;
                 }
+                shard.count_logout(g);
                 shard.kick_client(g, slot, Code::from(Kind::Relogin));
             }
         };
@@ -209,6 +213,12 @@ impl Shard {
         }
         if let Some(inbox) = self.gates.get(usize::from(g)).and_then(|gate| gate.own.inbox_of(seat.shard)) {
             inbox.run(kick);
+        }
+    }
+
+    fn count_logout(&mut self, g: u8) {
+        if let Some(gate) = self.gates.get_mut(usize::from(g)) {
+            gate.counters.logouts += 1;
         }
     }
 
@@ -241,6 +251,7 @@ impl Shard {
             client.lanes.clear();
         }
         if let Some(user) = user {
+            self.count_logout(g);
             if let Some(gate) = self.gates.get(usize::from(g)) {
                 gate.own.users.remove(&user.0, self.number, lane);
             }

@@ -77,6 +77,8 @@ pub(crate) struct LinkEnd {
     pub(crate) serial: u64,
     /// Calls of the other side that run here, and how to end those that may be ended.
     pub(crate) calls: HashMap<u64, Option<AbortHandle>>,
+    /// Frames and orders that were refused or lost.
+    pub(crate) failed: u64,
 }
 
 /// Flag of an answer that is an error.
@@ -96,11 +98,22 @@ pub(crate) struct Look {
     pub(crate) full: bool,
     pub(crate) orders: usize,
     pub(crate) sent: u64,
+    pub(crate) round_trip: Option<Duration>,
+    /// What went wrong: connections that were lost, frames and orders that were refused or lost. A full link is no error,
+    /// but an order that found it full is.
+    pub(crate) errors: u64,
 }
 
 impl LinkEnd {
     pub(crate) fn look(&self) -> Look {
-        Look { state: self.link.state(), full: self.full, orders: self.orders.len(), sent: self.link.taken() }
+        Look {
+            state: self.link.state(),
+            full: self.full,
+            orders: self.orders.len(),
+            sent: self.link.taken(),
+            round_trip: self.link.round_trip(),
+            errors: self.failed + self.link.losses(),
+        }
     }
 
     /// This process was stopped: what the link has read is old until the other side answers.
@@ -162,6 +175,7 @@ impl Shard {
             generation: 1,
             serial: self.counters.links,
             calls: HashMap::new(),
+            failed: 0,
         });
         number
     }
@@ -173,6 +187,7 @@ impl Shard {
         let free = end.owed.is_empty() && end.latest.is_empty();
         let sent = if free { end.link.send(head, body) } else { Err(Refused::Full) };
         self.counters.link_out += u64::from(sent.is_ok());
+        end.failed += u64::from(matches!(sent, Err(Refused::Gone | Refused::TooLarge)));
         if !end.dirty {
             end.dirty = true;
             self.dirty_links.push(link);
@@ -197,6 +212,7 @@ impl Shard {
         let mut corr = 0;
         if let Some(waiting) = waiting {
             if end.orders.len() >= MAX_ORDERS {
+                end.failed += 1;
                 return fail(Some(waiting), Error::new(Kind::Full, "too many orders wait on this link"));
             }
             end.generation = end.generation.wrapping_add(1).max(1);
@@ -208,6 +224,7 @@ impl Shard {
             && let Some(end) = self.links.get_mut(link as usize)
             && let Some((_, waiting)) = end.orders.try_remove(corr as u32 as usize)
         {
+            end.failed += u64::from(refused == Refused::Full);
             let error = match refused {
                 Refused::TooLarge => Error::new(Kind::TooLarge, "larger than the link carries"),
                 Refused::Full | Refused::Gone => Error::new(Kind::Full, "the link is full"),
@@ -398,7 +415,9 @@ impl Shard {
 
     /// The other side is gone.
     pub(crate) fn link_over(&mut self, link: u32) {
-        let Some(end) = self.links.try_remove(link as usize) else { return };
+        let Some(mut end) = self.links.try_remove(link as usize) else { return };
+        end.failed += end.orders.len() as u64;
+        self.past.note(&end);
         for (_, (_, waiting)) in end.orders {
             let lost = Error::new(Kind::Unavailable, "the link ended before the answer");
             fail(Some(waiting), lost.retry_as(Retry::Unknown));

@@ -5,6 +5,7 @@ use due_core::transport::{FrameKind, Head};
 mod claim;
 pub(crate) mod end;
 mod order;
+pub(crate) mod past;
 mod table;
 mod wire;
 

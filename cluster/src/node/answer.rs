@@ -24,6 +24,8 @@ use crate::{
     },
 };
 
+/// From this code on they are the application's own.
+const OWN_CODES: u32 = 1000;
 /// Late answers that one session may owe.
 pub(super) const MAX_LATE: usize = 256;
 
@@ -58,7 +60,10 @@ impl Shard {
         let Some(node) = self.nodes.get_mut(usize::from(n)) else { return };
         if let Some(counters) = node.counters.get_mut(work.place) {
             counters.handled += 1;
-            counters.faults += u64::from(matches!(answer, Answer::Fault(_)));
+            if let Answer::Fault(fault) = &answer {
+                counters.faults += 1;
+                node.totals.errors += u64::from(fault.code().number() < OWN_CODES);
+            }
             if work.begun == now {
                 counters.time.record_none();
             } else {
@@ -179,10 +184,11 @@ impl Shard {
     /// It has not come in time.
     pub(crate) fn late_overdue(&mut self, key: SessionKey, id: u64) {
         let Some(entry) = self.take_late(key, id) else { return };
-        if let Some(counters) =
-            self.nodes.get_mut(usize::from(key.node)).and_then(|n| n.counters.get_mut(entry.work.place))
-        {
-            counters.timeouts += 1;
+        if let Some(node) = self.nodes.get_mut(usize::from(key.node)) {
+            node.totals.errors += 1;
+            if let Some(counters) = node.counters.get_mut(entry.work.place) {
+                counters.timeouts += 1;
+            }
         }
         self.answer_client(key.node, key.slot, &entry.work, Answer::Fault(Code::TIMEOUT.into()), &[]);
     }

@@ -63,6 +63,8 @@ pub(crate) struct Shard {
     /// Actors whose names fall to this shard; they end with it.
     pub(crate) actors: tokio::task::JoinSet<()>,
     pub(crate) links: Slab<LinkEnd>,
+    /// What went wrong on links that are over.
+    pub(crate) past: crate::link::past::Past,
     pub(crate) timers: Timers<TimerEvent>,
     pub(crate) dirty: Vec<(u8, u32)>,
     /// In this turn answers are written right after the read that they are for.
@@ -131,6 +133,7 @@ impl Shard {
             nodes: setup.nodes,
             actors: tokio::task::JoinSet::new(),
             links: Slab::new(),
+            past: Default::default(),
             timers,
             dirty: Vec::new(),
             prompt: false,

@@ -9,6 +9,7 @@ use std::{
     ops::Range,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -234,6 +235,17 @@ pub trait Link: Send {
 
     /// How many frames [`Link::send`] has taken: the number of the last one, the first being 1.
     fn taken(&self) -> u64 {
+        0
+    }
+
+    /// How long a heartbeat takes to the other process and back, with its wait for that one's turn: smoothed. `None` until
+    /// one came back, and where nothing is sent (a link inside one process).
+    fn round_trip(&self) -> Option<Duration> {
+        None
+    }
+
+    /// How often the link has lost its connection since it began.
+    fn losses(&self) -> u64 {
         0
     }
 

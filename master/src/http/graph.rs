@@ -45,6 +45,12 @@ pub(super) struct GraphEdge {
     sent: u64,
     /// How many a second since this master was asked last; nothing if that was never, just now or long ago.
     sent_per_sec: Option<f64>,
+    /// How long a heartbeat takes there and back over the slowest of them, in microseconds: measured every 4 seconds and
+    /// smoothed; nothing until it is known, and between parts of one process.
+    rtt_us: Option<u64>,
+    /// What went wrong since the instance that tells of it began, as far as it remembers: connections lost, frames refused,
+    /// orders refused or lost.
+    errors: u64,
 }
 
 /// Instances and their links.
@@ -80,12 +86,16 @@ pub(super) async fn graph(State(api): State<Api>) -> Json<Graph> {
                 orders: 0,
                 sent: 0,
                 sent_per_sec: None,
+                rtt_us: None,
+                errors: 0,
             });
             edge.links += 1;
             edge.up += u64::from(link.state == "up");
             edge.full += u64::from(link.full);
             edge.orders += link.orders;
             edge.sent += link.sent;
+            edge.rtt_us = edge.rtt_us.max(link.rtt_us);
+            edge.errors += link.errors;
         }
     }
     for edge in edges.values_mut() {

@@ -259,3 +259,46 @@ async fn rates_are_those_since_the_last_look() {
     let paced = |all: &Value| all["edges"].as_array().unwrap().iter().any(|edge| !edge["sent_per_sec"].is_null());
     world.until("/api/v1/cluster/graph", paced).await;
 }
+
+#[tokio::test]
+async fn connections_tell_what_came_and_went_and_are_ordered_by_it() {
+    let world = World::new().await;
+    let (quiet, loud) = (world.user("gate-1", 7).await, world.user("gate-1", 8).await);
+    for n in 0..100 {
+        assert_eq!(loud.call(ADD, &n).await, Ok(n + 1));
+    }
+    let page = world.api.get("/api/v1/nodes/gate-1/connections?sort=bytes").await.body;
+    let all: Vec<(&Value, u64, u64)> = page["items"].as_array().unwrap().iter().map(bytes).collect();
+    assert!(all[0].0 == 8 && all[1].0 == 7, "{page}");
+    // A frame has 5 bytes at least before its body.
+    assert!(all[0].1 >= all[1].1 + 600 && all[0].2 >= all[1].2 + 600 && all[1].1 > 0 && all[1].2 > 0, "{page}");
+    drop(quiet);
+}
+
+fn bytes(of: &Value) -> (&Value, u64, u64) {
+    (&of["uid"], of["bytes_in"].as_u64().unwrap(), of["bytes_out"].as_u64().unwrap())
+}
+
+#[tokio::test]
+async fn what_went_wrong_between_two_instances_is_told_also_after_they_are_linked_anew() {
+    let world = World::new().await;
+    let graph = "/api/v1/cluster/graph";
+    let edge = |all: &Value| {
+        let edges = all["edges"].as_array().unwrap();
+        edges.iter().find(|e| e["from"] == "game-1" && e["to"] == "gate-1" && e["kind"] == "node-to-gate").cloned()
+    };
+    let before = edge(&world.api.get(graph).await.body).unwrap();
+    assert_eq!((&before["errors"], &before["rtt_us"]), (&json!(0), &Value::Null), "in one process nothing is measured");
+    world.cluster.stall("gate-1");
+    let node = world.cluster.cluster("game-1");
+    let lost =
+        tokio::spawn(async move { node.push(due_cluster::To::Bound, crate::world::SAID, &"x".to_owned()).await });
+    let waits =
+        |all: &Value| all["items"].as_array().unwrap().iter().any(|l| l["peer"] == "gate-1" && l["orders"] == 1);
+    world.until("/api/v1/nodes/game-1/links", waits).await;
+    world.cluster.reset("game-1", "gate-1");
+    world.cluster.resume("gate-1");
+    let told = |all: &Value| edge(all).is_some_and(|e| e["errors"] == 1 && e["up"] == 1);
+    world.until(graph, told).await;
+    lost.abort();
+}

@@ -45,6 +45,8 @@ pub(super) struct End {
     ended: bool,
     port: Arc<Port>,
     role: Role,
+    /// Connections that were lost.
+    losses: u64,
     grace: Duration,
     sweep: Option<Pin<Box<Sleep>>>,
     /// What [`Link::poll_recv`] tells once about the end.
@@ -85,6 +87,7 @@ impl End {
             ended: false,
             port,
             role,
+            losses: 0,
             grace: settings.grace,
             sweep: None,
             fault: None,
@@ -156,6 +159,7 @@ impl End {
         tracing::debug!(why, "a link lost its connection");
         self.conn = Conn::Down(now);
         self.ended = false;
+        self.losses += 1;
         self.session.detach();
         match &mut self.role {
             Role::Dialer { dial, runtime, task, since } => {
@@ -331,6 +335,14 @@ impl Link for End {
 
     fn taken(&self) -> u64 {
         self.session.taken()
+    }
+
+    fn round_trip(&self) -> Option<Duration> {
+        self.session.round_trip()
+    }
+
+    fn losses(&self) -> u64 {
+        self.losses
     }
 
     fn is_written(&self, number: u64) -> bool {

@@ -10,6 +10,10 @@ pub(crate) const SWEEP: Duration = Duration::from_secs(1);
 const DEAD: Duration = Duration::from_secs(4);
 /// A side that was not polled for so long was stopped: what it has read may be old.
 pub(super) const ASLEEP: Duration = Duration::from_secs(2);
+/// One heartbeat in so many is answered at once, so that its way can be timed.
+const TIMED: u64 = 4;
+/// What a new time counts against all before it.
+const WEIGHT: u32 = 8;
 /// Heartbeats that are remembered until they are confirmed.
 const PENDING: usize = 16;
 
@@ -20,16 +24,22 @@ pub(super) struct Beat {
     sent: u64,
     seen: u64,
     pending: VecDeque<(u64, Instant)>,
+    sweeps: u64,
+    /// The heartbeat whose way there and back is timed, and since when.
+    timed: Option<(u64, Instant)>,
+    round_trip: Option<Duration>,
 }
 
 impl Beat {
     pub(super) fn new(now: Instant) -> Self {
-        Self { heard: now, turned: now, sent: 0, seen: 0, pending: VecDeque::new() }
+        let (pending, timed, round_trip) = (VecDeque::new(), None, None);
+        Self { heard: now, turned: now, sent: 0, seen: 0, pending, sweeps: 0, timed, round_trip }
     }
 
     /// A new connection; the numbers go on, so that an old answer confirms nothing new.
     pub(super) fn restart(&mut self, now: Instant) {
         (self.heard, self.turned) = (now, now);
+        (self.sweeps, self.timed) = (0, None);
         self.pending.clear();
     }
 
@@ -46,6 +56,28 @@ impl Beat {
     pub(super) fn forgive(&mut self, now: Instant) {
         self.heard = now;
         self.pending.iter_mut().for_each(|(_, since)| *since = now);
+        // What it slept is no part of the way.
+        self.timed = None;
+    }
+
+    /// Is the way of the next heartbeat to be timed? Asked once for each that goes out by the clock.
+    pub(super) fn is_timed(&mut self) -> bool {
+        self.sweeps += 1;
+        self.sweeps % TIMED == 1
+    }
+
+    /// The heartbeat of this number goes out now, and is answered at once.
+    pub(super) fn time(&mut self, number: u64, now: Instant) {
+        self.timed = Some((number, now));
+    }
+
+    /// The time of a heartbeat's way there and back, smoothed.
+    pub(super) fn round_trip(&self) -> Option<Duration> {
+        self.round_trip
+    }
+
+    fn came_back(&mut self, took: Duration) {
+        self.round_trip = Some(self.round_trip.map_or(took, |known| (known * (WEIGHT - 1) + took) / WEIGHT));
     }
 
     /// Something arrived.
@@ -54,8 +86,11 @@ impl Beat {
     }
 
     /// A heartbeat of the other side with what it has seen of ours.
-    pub(super) fn ping(&mut self, number: u64, seen: u64) {
+    pub(super) fn ping(&mut self, now: Instant, number: u64, seen: u64) {
         self.seen = self.seen.max(number);
+        if let Some((_, since)) = self.timed.take_if(|(timed, _)| *timed <= seen) {
+            self.came_back(now.saturating_duration_since(since));
+        }
         while self.pending.front().is_some_and(|(number, _)| *number <= seen) {
             self.pending.pop_front();
         }
@@ -149,11 +184,33 @@ mod tests {
         assert_eq!(beat.fault(at(5)), Some("nothing that was sent was confirmed for 4 s"));
         beat.confirm(at(4));
         assert_eq!(beat.fault(at(5)), None);
-        beat.ping(7, 1);
+        beat.ping(at(8), 7, 1);
         beat.hear(at(8));
         assert_eq!((beat.next(at(9)), beat.fault(at(11))), ((2, 7), None));
         assert!(beat.turn(at(60)) && beat.fault(at(60)).is_none(), "it slept itself");
         assert!(!beat.turn(at(61)));
         assert_eq!(beat.fault(at(64)), Some("nothing arrived for 4 s"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_heartbeat_in_four_is_timed_and_a_time_counts_an_eighth() {
+        let start = Instant::now();
+        let at = |millis: u64| start + Duration::from_millis(millis);
+        let mut beat = Beat::new(start);
+        let timed: Vec<bool> = (0..6).map(|_| beat.is_timed()).collect();
+        assert_eq!(timed, [true, false, false, false, true, false]);
+        beat.time(3, at(1_000));
+        beat.ping(at(1_001), 1, 2);
+        assert_eq!(beat.round_trip(), None, "it answers an earlier one");
+        beat.ping(at(1_008), 2, 3);
+        assert_eq!(beat.round_trip(), Some(Duration::from_millis(8)));
+        beat.time(4, at(2_000));
+        beat.ping(at(2_016), 3, 5);
+        beat.ping(at(9_000), 4, 6);
+        assert_eq!(beat.round_trip(), Some(Duration::from_millis(9)));
+        beat.time(7, at(10_000));
+        beat.forgive(at(60_000));
+        beat.ping(at(60_000), 5, 7);
+        assert_eq!(beat.round_trip(), Some(Duration::from_millis(9)), "what this side slept is no part of it");
     }
 }

@@ -19,7 +19,7 @@ mod parts;
 mod tests;
 mod wire;
 
-use std::io::IoSlice;
+use std::{io::IoSlice, time::Duration};
 
 use bytes::Bytes;
 use due_core::transport::{Batch, Head, Part, Refused};
@@ -334,8 +334,17 @@ impl Session {
         if let Some(why) = self.beat.fault(now) {
             return Err(why);
         }
-        self.ping(now, false);
+        let timed = self.beat.is_timed();
+        let number = self.ping(now, timed);
+        if timed {
+            self.beat.time(number, now);
+        }
         Ok(())
+    }
+
+    /// How long a heartbeat takes to the other side and back, smoothed; nothing until one came back.
+    pub(crate) fn round_trip(&self) -> Option<Duration> {
+        self.beat.round_trip()
     }
 }
 
@@ -385,7 +394,7 @@ impl Session {
     }
 
     fn pinged(&mut self, now: Instant, ping: Ping) -> Result<(), Broken> {
-        self.beat.ping(ping.number, ping.seen);
+        self.beat.ping(now, ping.number, ping.seen);
         self.ages.note(self.clock(now), ping.clock);
         if self.suspect.is_some_and(|number| number <= ping.seen) {
             self.suspect = None;

@@ -491,3 +491,16 @@ proptest! {
         prop_assert_eq!(read(usize::MAX), read(step));
     }
 }
+
+#[test]
+fn a_heartbeat_that_comes_back_tells_how_long_its_way_is() {
+    let mut pair = Pair::new(LIMITS);
+    pair.settle().unwrap();
+    pair.now += SWEEP;
+    pair.sides[0].sweep(pair.now).unwrap();
+    pair.write(0, usize::MAX);
+    pair.now += Duration::from_millis(3);
+    pair.settle().unwrap();
+    let told = [0, 1].map(|side| pair.sides[side].round_trip());
+    assert_eq!(told, [Some(Duration::from_millis(3)), None], "at once, not with the next heartbeat of the other side");
+}
