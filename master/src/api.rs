@@ -28,6 +28,8 @@ pub(crate) struct Inner {
     pub(crate) audit: Audit,
     pub(crate) remembered: Remembered,
     pub(crate) events: Events,
+    /// Logins and logouts, which stand apart from all other events.
+    pub(crate) binds: Events,
     pub(crate) broadcasts: Broadcasts,
     pub(crate) pace: Pace,
     pub(crate) read_only: bool,

@@ -28,12 +28,16 @@ pub(crate) struct Event {
     /// When this master has seen it, in milliseconds since 1970.
     pub(crate) time_ms: u64,
     /// What: `instance.joined`, `instance.left`, `instance.restarted`, `instance.state`, `instance.changed`,
-    /// `registry.silent`, `registry.back`, `config.changed`, `config.deleted`, `denied`, or the verb of an act.
+    /// `registry.silent`, `registry.back`, `config.changed`, `config.deleted`, `errors.began`, `errors.ended`, `denied`, or
+    /// the verb of an act; of those who ask for binds `bind.login` and `bind.logout`.
     pub(crate) kind: String,
     /// To whom or what: `gate/gate-1`, `config/game/rules.json`, `user/7`.
     pub(crate) subject: String,
     /// What there is to say of it, for people.
     pub(crate) text: String,
+    /// How many of them: logins, logouts or errors.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) count: Option<u64>,
     /// Whose act it was, by the name of the token.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) by: Option<String>,
@@ -51,7 +55,12 @@ impl Event {
     pub(crate) fn new(kind: &str, subject: impl Into<String>, text: impl Into<String>) -> Self {
         let (kind, subject, text) = (kind.to_owned(), subject.into(), text.into());
         let (id, time_ms, need) = (String::new(), now_ms(), "events:read");
-        Self { id, time_ms, kind, subject, text, by: None, outcome: None, need }
+        Self { id, time_ms, kind, subject, text, count: None, by: None, outcome: None, need }
+    }
+
+    /// One that tells of many; `text` says of what.
+    pub(crate) fn counted(kind: &str, subject: &str, count: u64, text: impl Into<String>) -> Self {
+        Self { count: Some(count), ..Self::new(kind, subject, format!("{count} {}", text.into())) }
     }
 }
 

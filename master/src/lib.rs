@@ -34,5 +34,6 @@ mod pace;
 mod problem;
 mod schema;
 mod settings;
+mod totals;
 
 pub use master::Master;

@@ -22,6 +22,7 @@ use crate::{
     http,
     members::Members,
     settings,
+    totals::{self, Told},
 };
 
 /// An API for people beside the parts of an application, or alone in a process of a fleet.
@@ -127,9 +128,11 @@ impl Beside for Master {
         let id = self.id.unwrap_or_else(|| format!("master-{:08x}", rand::random::<u32>()));
         let mut instance = Instance::new(InstanceKind::Master, id.clone(), "master");
         instance.endpoints = vec![url.to_string()];
-        let (mut tasks, events) = (JoinSet::new(), Events::default());
+        let (mut tasks, events, binds) = (JoinSet::new(), Events::default(), Events::default());
         let members = Members::follow(admin.cluster().registry(), &mut tasks, &events).await?;
         tasks.spawn(settings::settings(admin.cluster().config().clone(), events.clone()));
+        let told = Told { events: events.clone(), binds: binds.clone() };
+        tasks.spawn(totals::follow(admin.clone(), members.clone(), told));
         let registration = admin.cluster().registry().register(instance).await?;
         let audit = Audit::open(self.audit).await?;
         let (rates, read_only) = (Rates::new(self.rate), self.read_only);
@@ -143,6 +146,7 @@ impl Beside for Master {
             audit,
             remembered,
             events,
+            binds,
             broadcasts,
             pace,
             read_only,

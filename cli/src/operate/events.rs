@@ -20,7 +20,8 @@ const LARGEST: usize = 1 << 20;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Events {
-    /// Of kinds that begin so: instance., config., user.kick.
+    /// Of kinds that begin so: instance., config., errors., user.kick; bind for logins and logouts, which are not told
+    /// without it.
     #[arg(long)]
     kind: Option<String>,
     /// About whom or what begins so: gate/, config/game/.

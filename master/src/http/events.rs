@@ -18,7 +18,7 @@ use super::{extract::Ask, query::limit, serve::Lasting};
 use crate::{
     api::Api,
     auth::Caller,
-    events::{Event, KEPT},
+    events::{Event, Events, KEPT},
     problem::{Denials, Problem, ProblemView},
 };
 
@@ -33,13 +33,21 @@ const LOOK: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Wanted {
-    /// Whose kinds begin so: `instance.`, `config.`, `user.kick`.
+    /// Whose kinds begin so: `instance.`, `config.`, `user.kick`. `bind` is for logins and logouts, which nobody is told
+    /// without it: of each gate with some at most one event of each kind a second, with their `count`. They have cursors of
+    /// their own.
     kind: Option<String>,
     /// Whose subjects begin so: `gate/`, `config/game/`.
     subject: Option<String>,
 }
 
 impl Wanted {
+    /// Where these events are: binds stand apart from all others.
+    fn among<'a>(&self, api: &'a Api) -> &'a Events {
+        let binds = self.kind.as_ref().is_some_and(|kind| kind.starts_with("bind"));
+        if binds { &api.binds } else { &api.events }
+    }
+
     fn takes(&self, event: &Event) -> bool {
         self.kind.as_ref().is_none_or(|kind| event.kind.starts_with(kind))
             && self.subject.as_ref().is_none_or(|subject| event.subject.starts_with(subject))
@@ -50,7 +58,9 @@ impl Wanted {
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct EventsQuery {
-    /// Whose kinds begin so: `instance.`, `config.`, `user.kick`.
+    /// Whose kinds begin so: `instance.`, `config.`, `user.kick`. `bind` is for logins and logouts, which nobody is told
+    /// without it: of each gate with some at most one event of each kind a second, with their `count`. They have cursors of
+    /// their own.
     kind: Option<String>,
     /// Whose subjects begin so: `gate/`, `config/game/`.
     subject: Option<String>,
@@ -73,7 +83,8 @@ pub(super) struct EventsPage {
 }
 
 /// What has happened in the fleet, as far as this master has seen it since it started: the last 4096 events. Acts are those
-/// of this master; what users had done to them is for those who may see users.
+/// of this master; what users had done to them is for those who may see users. An instance with 10 errors a second or more is
+/// told by `errors.began`, and by `errors.ended` with their count when there were fewer for 5 seconds.
 #[utoipa::path(get, path = "/events", tag = "events", params(EventsQuery),
     responses((status = 200, body = EventsPage),
         (status = 410, body = ProblemView, content_type = "application/problem+json", description = "cursor_expired: it is of another master, or what stood behind it has gone"),
@@ -86,13 +97,14 @@ pub(super) async fn list(
     let limit = limit(query.limit)?;
     let wanted = Wanted { kind: query.kind, subject: query.subject };
     let takes = |event: &Event| caller.may(event.need) && wanted.takes(event);
+    let among = wanted.among(&api);
     let place = match query.cursor.as_deref() {
-        Some(cursor) => api.events.place(cursor).filter(|place| api.events.reaches(*place)).ok_or_else(expired)?,
-        None => api.events.newest(limit, takes),
+        Some(cursor) => among.place(cursor).filter(|place| among.reaches(*place)).ok_or_else(expired)?,
+        None => among.newest(limit, takes),
     };
-    let behind = api.events.behind(place, limit, takes);
-    let cursor = api.events.cursor(behind.place);
-    let more = !api.events.behind(behind.place, 1, takes).events.is_empty();
+    let behind = among.behind(place, limit, takes);
+    let cursor = among.cursor(behind.place);
+    let more = !among.behind(behind.place, 1, takes).events.is_empty();
     Ok(Json(EventsPage { items: behind.events, next: more.then(|| cursor.clone()), cursor }))
 }
 
@@ -115,16 +127,17 @@ pub(super) async fn stream(
     Ask(wanted): Ask<Wanted>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
+    let events = wanted.among(&api).clone();
     let place = match headers.get("last-event-id") {
-        Some(id) => id.to_str().ok().and_then(|id| api.events.place(id)).ok_or_else(expired)?,
-        None => api.events.end(),
+        Some(id) => id.to_str().ok().and_then(|id| events.place(id)).ok_or_else(expired)?,
+        None => events.end(),
     };
     let permit = api.events.follow().ok_or_else(|| {
         let text = "too many follow the events of this master: try another one";
         Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_streams", text)
     })?;
     lasting.last();
-    let follower = Follower { api, caller, wanted, place, greeted: false, _permit: permit };
+    let follower = Follower { api, events, caller, wanted, place, greeted: false, _permit: permit };
     let pieces = stream::unfold(follower, |mut follower| async move {
         let piece = follower.next().await?;
         Some((Ok::<_, Infallible>(piece), follower))
@@ -135,6 +148,7 @@ pub(super) async fn stream(
 /// Somebody who follows.
 struct Follower {
     api: Api,
+    events: Events,
     caller: Caller,
     wanted: Wanted,
     /// Behind what was written.
@@ -148,11 +162,11 @@ impl Follower {
     async fn next(&mut self) -> Option<String> {
         if !std::mem::replace(&mut self.greeted, true) {
             // Whoever loses the connection before anything has happened goes on from here.
-            return Some(format!("id: {}\n\n", self.api.events.cursor(self.place)));
+            return Some(format!("id: {}\n\n", self.events.cursor(self.place)));
         }
         let quiet = tokio::time::Instant::now() + QUIET;
         loop {
-            let more = timeout(LOOK, self.api.events.past(self.place)).await.is_ok();
+            let more = timeout(LOOK, self.events.past(self.place)).await.is_ok();
             if !self.is_admitted().await {
                 return None;
             }
@@ -181,7 +195,7 @@ impl Follower {
     /// What stands behind the place, if there is something for this one.
     fn piece(&mut self) -> Option<String> {
         let takes = |event: &Event| self.caller.may(event.need) && self.wanted.takes(event);
-        let behind = self.api.events.behind(self.place, AT_ONCE, takes);
+        let behind = self.events.behind(self.place, AT_ONCE, takes);
         self.place = behind.place;
         let mut piece = String::new();
         if behind.lost > 0 {

@@ -182,3 +182,60 @@ async fn so_many_follow_and_no_more_until_one_has_gone() {
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
 }
+
+#[tokio::test]
+async fn logins_are_told_to_those_who_ask_for_binds_counted_by_gate_and_to_nobody_else() {
+    let world = World::new().await;
+    let token = world.api.token.clone();
+    let mut all = Follower::new(&world, &token, "").await;
+    let path = format!("{PATH}?kind=bind&limit=1000");
+    // The master has seen the gate before somebody logs in when it has told of one before.
+    let mut first = Vec::new();
+    while world.api.get(&path).await.body["items"] == json!([]) {
+        first.push(world.user("gate-1", 1000 + first.len() as i64).await);
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    let sum = |page: &Value, kind: &str, gate: &str| -> u64 {
+        let items = page["items"].as_array().unwrap().iter();
+        items.filter(|e| e["kind"] == kind && e["subject"] == gate).map(|e| e["count"].as_u64().unwrap()).sum()
+    };
+    let page = world.api.get(&path).await.body;
+    let cursor = page["cursor"].as_str().unwrap().to_owned();
+    let users: Vec<_> = futures_util::future::join_all((1..=20).map(|uid| world.user("gate-2", uid))).await;
+    let told = |page: &Value| sum(page, "bind.login", "gate/gate-2") == 20;
+    let page = world.until(&format!("{path}&cursor={cursor}"), told).await;
+    assert!(page["items"].as_array().unwrap().len() < 20, "counted, not told one by one: {page}");
+    users.iter().for_each(|user| user.hang_up());
+    world.until(&path, |page| sum(page, "bind.logout", "gate/gate-2") == 20).await;
+    assert_eq!(sum(&world.api.get(&path).await.body, "bind.logout", "gate/gate-1"), 0);
+    let mine = world.api.get(&format!("{path}&cursor={}", all.last_id())).await;
+    assert_eq!(
+        (mine.status, mine.body["code"].as_str()),
+        (410, Some("cursor_expired")),
+        "they have cursors of their own"
+    );
+    world.kick(1000).await;
+    assert!(all.until("user.kick").await);
+    assert!(kinds(&all.events()).iter().all(|kind| !kind.starts_with("bind")), "{:?}", all.events());
+    let rest = world.api.get(&format!("{PATH}?limit=1000")).await.body;
+    assert!(rest["items"].as_array().unwrap().iter().all(|e| !e["kind"].as_str().unwrap().starts_with("bind")));
+}
+
+#[tokio::test]
+async fn a_burst_of_errors_is_told_with_its_count_when_it_is_over() {
+    let world = World::new().await;
+    let ann = world.user("gate-1", 7).await;
+    let burst = format!("{PATH}?kind=errors.&subject=gate/gate-1");
+    let mut sent = 0;
+    // Nobody serves this route: the gate refuses it.
+    while world.api.get(&burst).await.body["items"] == json!([]) {
+        for _ in 0..50 {
+            assert!(ann.call(crate::world::NOWHERE, &1).await.is_err());
+            sent += 1;
+        }
+    }
+    let over = world.until(&burst, |page| page["items"].as_array().unwrap().len() == 2).await["items"].clone();
+    assert_eq!((&over[0]["kind"], &over[1]["kind"]), (&json!("errors.began"), &json!("errors.ended")));
+    let counted = over[1]["count"].as_u64().unwrap();
+    assert!(counted >= over[0]["count"].as_u64().unwrap() && (10..=sent).contains(&counted), "{over} of {sent}");
+}

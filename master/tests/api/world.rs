@@ -26,6 +26,7 @@ use tokio::{
 pub(crate) const LOGIN: Call<i64, u64, Json> = Call::new(1, "login");
 pub(crate) const ADD: Call<i64, i64, Json> = Call::new(2, "add");
 pub(crate) const SIT: Call<u64, (), Json> = Call::new(3, "sit").authorized();
+pub(crate) const NOWHERE: Call<i64, (), Json> = Call::new(99, "nowhere");
 pub(crate) const SAID: Push<String, Json> = Push::new(101, "said");
 
 async fn login(me: Session, Msg(uid): Msg<i64>) -> Result<u64, Fault> {
