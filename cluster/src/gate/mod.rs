@@ -23,6 +23,7 @@ pub(crate) mod shard;
 mod short;
 mod sweep;
 pub(crate) mod users;
+mod way;
 
 pub use members::Dispatch;
 pub use part::{Admission, Arrival, Duplicate, Gate, Refusal};

@@ -16,10 +16,11 @@ use due_protocol::due::{Assembler, Dialect, Frame, Peer as Kind};
 
 use super::{
     client::{Client, LATE, Request},
-    inbound::{Way, note_request, settled_way},
+    inbound::note_request,
     input::{Front, Input},
     members::Up,
     shard::GateShard,
+    way::{Way, settled_way},
 };
 use crate::{
     handler::{Answer, Start},
