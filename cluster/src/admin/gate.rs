@@ -133,15 +133,15 @@ fn view(gate: &GateShard, slot: u32, client: &Client, now: u32) -> SessionView {
         queued: client.waiting() as u64,
         bytes_in: client.conn.received(),
         bytes_out: client.conn.taken(),
-        in_flight: client.lanes.iter().map(|l| u64::from(l.frames)).sum(),
-        nodes: extras.map(|e| bound_to(gate, e)).unwrap_or_default(),
+        in_flight: client.lanes().iter().map(|l| u64::from(l.frames)).sum(),
+        nodes: bound_to(gate, client.slots()),
         channels: extras.map(|e| e.channels.iter().map(|c| c.to_string()).collect()).unwrap_or_default(),
         labels: extras.map(|e| e.labels.iter().cloned().collect()).unwrap_or_default(),
     }
 }
 
-fn bound_to(gate: &GateShard, extras: &crate::gate::client::Extras) -> BTreeMap<String, String> {
-    let named = extras.slots.iter().map(|slot| {
+fn bound_to(gate: &GateShard, slots: &[crate::gate::client::Slot]) -> BTreeMap<String, String> {
+    let named = slots.iter().map(|slot| {
         let name = gate.members.name_of(slot.name).unwrap_or("?").to_owned();
         (name, gate.members.get(slot.member).map_or_else(String::new, |m| m.owner.id.to_string()))
     });

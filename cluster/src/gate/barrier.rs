@@ -17,13 +17,13 @@ impl Shard {
         let Some(to) = gate.members.get(new.member) else { return };
         let name = to.name;
         let Some(client) = gate.clients.get_mut(slot as usize) else { return };
-        if !set_slot(&mut client.extras().slots, new) {
+        if !set_slot(client.slots_mut(), new) {
             return;
         }
         let lane = lane_of(slot, client.generation);
         let waits = |l: &&mut Lane| l.name == name && l.member != new.member && l.frames > 0 && !l.leaving;
         let mut left = Vec::new();
-        for before in client.lanes.iter_mut().filter(waits) {
+        for before in client.lanes_mut().iter_mut().filter(waits) {
             before.leaving = true;
             left.push(before.member);
         }

@@ -135,7 +135,7 @@ impl Shard {
         let (lane, session) = (lane_of(slot, client.generation), client.id);
         gate.recent.note(&(uid.clone(), taken.epoch), session, ("bound", ""));
         if !slots.is_empty() {
-            let known = &mut client.extras().slots;
+            let known = client.slots_mut();
             for slot in slots {
                 set_slot(known, slot);
             }
@@ -155,7 +155,7 @@ impl Shard {
         let Some(gate) = self.gates.get_mut(usize::from(g)) else { return };
         let Some(client) = gate.clients.get(slot as usize) else { return };
         let head = Head { kind, lane: lane_of(slot, client.generation), ..Head::default() };
-        let ups: Vec<_> = client.lanes.iter().filter_map(|l| gate.members.get(l.member)).map(|m| m.up).collect();
+        let ups: Vec<_> = client.lanes().iter().filter_map(|l| gate.members.get(l.member)).map(|m| m.up).collect();
         for up in ups {
             self.frame_up(g, up, head, body);
         }
@@ -171,8 +171,8 @@ impl Shard {
         client.since = now;
         let (lane, session) = (lane_of(slot, client.generation), client.id);
         gate.recent.note(&user, session, ("unbound", ""));
-        if let Some(extras) = &mut client.extras {
-            extras.slots.clear();
+        if client.extras.is_some() {
+            client.slots_mut().clear();
         }
         gate.own.users.remove(&user.0, self.number, lane);
         self.frame_to_lanes(g, slot, FrameKind::Unbound, &[]);
@@ -248,7 +248,7 @@ impl Shard {
         }
         self.frame_to_lanes(g, slot, FrameKind::Close, &[]);
         if let Some(client) = self.client(g, slot) {
-            client.lanes.clear();
+            client.lanes_mut().clear();
         }
         if let Some(user) = user {
             self.count_logout(g);

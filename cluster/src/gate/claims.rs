@@ -19,8 +19,9 @@ impl Shard {
             // It still handles what it was sent as the owner.
             return false;
         }
-        let Some(slots) = client.extras.as_ref().map(|e| &e.slots) else { return false };
-        let Some(newer) = slots.iter().find(|s| claim.is_outdated(s.mark, s.epoch)).copied() else { return false };
+        let Some(newer) = client.slots().iter().find(|s| claim.is_outdated(s.mark, s.epoch)).copied() else {
+            return false;
+        };
         let (user, session) = (client.user.as_deref().map(|(uid, _)| uid.clone()), client.id);
         gate.counters.stale += 1;
         let owner = gate.members.get(newer.member).map(|m| m.owner.clone());

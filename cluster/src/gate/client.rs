@@ -1,13 +1,14 @@
 //! One client of a gate shard.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, task::Waker};
 
 use due_core::{
     Epoch, SessionId, Uid,
-    net::{Conn, Segments},
+    net::{Conn, Framing, Segments},
 };
-use due_protocol::due::Assembler;
+use due_protocol::due::{Assembler, Peer};
 
+use super::way::{Seat, Settled};
 use crate::shard::ready::Mark;
 
 /// Where a connection is in its life.
@@ -111,7 +112,7 @@ pub(crate) struct Slot {
 #[derive(Default)]
 pub(crate) struct Extras {
     pub(crate) requests: VecDeque<Request>,
-    pub(crate) slots: Vec<Slot>,
+    slots: Vec<Slot>,
     pub(crate) channels: Vec<Box<str>>,
     pub(crate) labels: Vec<(String, String)>,
     /// A message that found its link full: route, seq, body.
@@ -123,15 +124,20 @@ pub(crate) struct Extras {
 /// A connection, its session and its buffers; never leaves its shard.
 pub(crate) struct Client {
     pub(crate) conn: Box<dyn Conn>,
+    /// What [`Conn::framing`] and [`Conn::rests`] say.
+    pub(super) framing: Framing,
+    pub(super) rests: bool,
     pub(crate) mark: Mark,
-    pub(crate) waker: std::task::Waker,
+    pub(crate) waker: Waker,
     pub(crate) out: Segments,
     /// Cuts frames out of what is read; out while it does.
     pub(crate) frames: Option<Assembler>,
     pub(crate) id: SessionId,
     pub(crate) cid: u64,
     pub(crate) user: Option<Box<(Uid, Epoch)>>,
-    pub(crate) lanes: Vec<Lane>,
+    lanes: Vec<Lane>,
+    /// The way of its last message, until something changes by which it was chosen.
+    settled: Option<Settled>,
     pub(crate) extras: Option<Box<Extras>>,
     pub(crate) generation: u32,
     pub(crate) listener: u8,
@@ -162,6 +168,43 @@ pub(crate) struct Client {
 }
 
 impl Client {
+    /// A client that has just come; `numbers` are its connection number and the generation of its slot.
+    pub(crate) fn new(conn: Box<dyn Conn>, listener: u8, wake: (Waker, Mark), numbers: (u64, u32), now: u32) -> Self {
+        let (framing, rests) = (conn.framing(), conn.rests());
+        let frames = Some(Assembler::new(Peer::New, framing));
+        let stage = if conn.opening() { Stage::Opening } else { Stage::Open };
+        Self {
+            conn,
+            framing,
+            rests,
+            waker: wake.0,
+            mark: wake.1,
+            out: Segments::default(),
+            frames,
+            id: SessionId::random(),
+            cid: numbers.0,
+            user: None,
+            lanes: Vec::new(),
+            settled: None,
+            extras: None,
+            generation: numbers.1,
+            listener,
+            stage,
+            dirty: false,
+            several: false,
+            hello: false,
+            paused: false,
+            ended: false,
+            leaving: false,
+            binding: false,
+            finished: false,
+            since: now,
+            half_since: 0,
+            taken: 0,
+            taken_at: now,
+        }
+    }
+
     pub(crate) fn extras(&mut self) -> &mut Extras {
         self.extras.get_or_insert_with(Box::default)
     }
@@ -171,11 +214,66 @@ impl Client {
         self.out.len()
     }
 
+    /// Does it go on with something when its outbox has become empty?
+    pub(crate) fn waits_for_room(&self) -> bool {
+        self.paused || self.stage == Stage::Closing || self.extras.as_ref().is_some_and(|e| !e.latest.is_empty())
+    }
+
     pub(crate) fn is_open(&self) -> bool {
         self.stage == Stage::Open
     }
 
+    pub(crate) fn lanes(&self) -> &[Lane] {
+        &self.lanes
+    }
+
+    /// To open and close lanes, or to say which of them messages may take.
+    pub(crate) fn lanes_mut(&mut self) -> &mut Vec<Lane> {
+        self.settled = None;
+        &mut self.lanes
+    }
+
+    /// The lane's account: what is under way and owed.
     pub(crate) fn lane_to(&mut self, member: u16) -> Option<&mut Lane> {
         self.lanes.iter_mut().find(|l| l.member == member)
+    }
+
+    /// The bindings of the session's user to nodes.
+    pub(crate) fn slots(&self) -> &[Slot] {
+        self.extras.as_ref().map_or(&[], |e| &e.slots)
+    }
+
+    pub(crate) fn slots_mut(&mut self) -> &mut Vec<Slot> {
+        self.settled = None;
+        &mut self.extras().slots
+    }
+
+    #[inline]
+    pub(super) fn settled(&self) -> Option<&Settled> {
+        self.settled.as_ref()
+    }
+
+    pub(super) fn settle(&mut self, settled: Settled) {
+        self.settled = Some(settled);
+    }
+
+    /// Notes where the way of the last message ends on this shard.
+    pub(super) fn seat(&mut self, seat: Seat) {
+        if let Some(settled) = &mut self.settled {
+            settled.seat = Some(seat);
+        }
+    }
+
+    /// The next message has to find its way anew.
+    pub(super) fn forget_way(&mut self) {
+        self.settled = None;
+    }
+
+    /// The lane there has no credit left, since `now`.
+    pub(super) fn dry(&mut self, member: u16, now: u32) {
+        self.settled = None;
+        if let Some(lane) = self.lane_to(member) {
+            lane.dry_since = now;
+        }
     }
 }

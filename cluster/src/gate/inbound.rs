@@ -77,14 +77,15 @@ impl Shard {
         let goes_on = match read {
             Poll::Pending => false,
             Poll::Ready(Ok(Inbound::Data { more })) => {
+                let again = !more && !client.rests;
+                let (at, framing) = ((g, slot, client.generation), client.framing);
                 gate.seen(slot, now);
-                self.feed_client(g, slot, scratch);
-                let Some(client) = self.client(g, slot) else { return false };
-                if more {
+                self.feed_read(at, framing, scratch);
+                if more && let Some(client) = self.same_client(at.0, at.1, at.2) {
                     // A full read: others first.
                     client.mark.wake();
                 }
-                !more && !client.conn.rests()
+                again
             }
             Poll::Ready(Ok(Inbound::Head)) => {
                 gate.seen(slot, now);
@@ -130,23 +131,21 @@ impl Shard {
         self.close_client(g, slot, Farewell::Protocol, Some((e.kind().code(), e.text())));
     }
 
-    fn feed_client(&mut self, g: u8, slot: u32, scratch: &Scratch) {
-        match self.client(g, slot).map(|c| c.conn.framing()) {
-            Some(Framing::Stream) => self.feed(g, slot, scratch.stream().len(), Stream(scratch.stream())),
-            Some(Framing::Messages) => {
+    fn feed_read(&mut self, at: (u8, u32, u32), framing: Framing, scratch: &Scratch) {
+        match framing {
+            Framing::Stream => self.feed(at, scratch.stream().len(), Stream(scratch.stream())),
+            Framing::Messages => {
                 let bytes = scratch.messages().map(<[u8]>::len).sum();
-                self.feed(g, slot, bytes, Messages(scratch, 0));
+                self.feed(at, bytes, Messages(scratch, 0));
             }
-            None => {}
         }
     }
 
     /// Handles what a read brought: by the short way as much as can, the rest frame by frame.
-    fn feed<'i>(&mut self, g: u8, slot: u32, bytes: usize, mut input: impl Input<'i>) {
-        let Some(gate) = self.gates.get_mut(usize::from(g)) else { return };
+    fn feed<'i>(&mut self, at: (u8, u32, u32), bytes: usize, mut input: impl Input<'i>) {
+        let Some(gate) = self.gates.get_mut(usize::from(at.0)) else { return };
         gate.counters.bytes_in += bytes as u64;
-        let Some(generation) = gate.client(slot).map(|c| c.generation) else { return };
-        let (at, mut again) = ((g, slot, generation), true);
+        let mut again = true;
         while !input.is_empty() {
             again = again && self.short_way(at, &mut input);
             if !input.is_empty() && !self.long_way(at, again, &mut input) {
@@ -380,7 +379,7 @@ impl Shard {
         lane.frames += 1;
         lane.bytes += bytes as u32;
         if lane.frames >= LANE_FRAMES || lane.bytes >= LANE_BYTES {
-            lane.dry_since = now;
+            client.dry(member, now);
             self.pause(g, slot);
         }
     }
@@ -421,7 +420,7 @@ impl Shard {
         let Some(client) = gate.clients.get_mut(slot as usize) else { return };
         let Some(listener) = gate.listeners.get(usize::from(client.listener)) else { return };
         let crowded = client.out.len() > listener.settings.outbox / 2;
-        if !client.paused || crowded || !client.is_open() || client.lanes.iter().any(Lane::holds) {
+        if !client.paused || crowded || !client.is_open() || client.lanes().iter().any(Lane::holds) {
             return;
         }
         client.paused = false;
@@ -446,18 +445,20 @@ impl Shard {
         let (up, name) = gate.members.get(member).map(|m| (m.up, m.name))?;
         let client = gate.clients.get_mut(slot as usize)?;
         if let Some(lane) = client.lane_to(member) {
-            lane.sticky |= sticky;
+            if sticky && !std::mem::replace(&mut lane.sticky, true) {
+                client.forget_way();
+            }
             return Some(up);
         }
         let lane = Lane::new(member, name, sticky);
-        client.lanes.push(lane);
+        client.lanes_mut().push(lane);
         let (head, body) = opening(client, slot, &gate.members);
         if self.frame_up(g, up, head, &body) {
             return Some(up);
         }
         // A lane that the node does not know would swallow what is sent into it.
         if let Some(client) = self.client(g, slot) {
-            client.lanes.retain(|l| l.member != member);
+            client.lanes_mut().retain(|l| l.member != member);
         }
         None
     }
@@ -466,7 +467,7 @@ impl Shard {
     pub(crate) fn reopen_lanes(&mut self, g: u8, slot: u32) {
         let Some(gate) = self.gates.get_mut(usize::from(g)) else { return };
         let Some(client) = gate.clients.get(slot as usize) else { return };
-        let ups: Vec<Up> = client.lanes.iter().filter_map(|l| gate.members.get(l.member)).map(|m| m.up).collect();
+        let ups: Vec<Up> = client.lanes().iter().filter_map(|l| gate.members.get(l.member)).map(|m| m.up).collect();
         let (head, body) = opening(client, slot, &gate.members);
         for up in ups {
             self.frame_up(g, up, head, &body);
@@ -509,7 +510,6 @@ pub(super) fn note_request(client: &mut Client, request: Request) -> bool {
 
 /// The frame that opens a lane: the session as nodes need to know it.
 fn opening(client: &Client, slot: u32, members: &Members) -> (Head, Vec<u8>) {
-    let slots = client.extras.as_ref().map_or(&[][..], |e| &e.slots);
     let owned = |s: &Slot| Some((members.name(s.name).to_owned(), members.get(s.member)?.owner.clone(), s.epoch));
     let opened = Opened {
         session: client.id,
@@ -517,7 +517,7 @@ fn opening(client: &Client, slot: u32, members: &Members) -> (Head, Vec<u8>) {
         peer: client.conn.peer(),
         user: client.user.as_deref().cloned(),
         labels: client.extras.as_ref().map(|e| e.labels.clone()).unwrap_or_default(),
-        owners: slots.iter().filter_map(owned).collect(),
+        owners: client.slots().iter().filter_map(owned).collect(),
     };
     let flags = if client.hello { FLAG_HELLO } else { 0 };
     let head = Head { kind: FrameKind::Open, flags, lane: lane_of(slot, client.generation), ..Head::default() };

@@ -25,7 +25,7 @@ impl Shard {
         tracing::info!(%node, "the link to a node is over");
         gate.members.leave(member);
         gate.link_waiters.remove(&link);
-        let with_lane = gate.clients.iter().filter(|(_, c)| c.lanes.iter().any(|l| l.member == member));
+        let with_lane = gate.clients.iter().filter(|(_, c)| c.lanes().iter().any(|l| l.member == member));
         let slots: Vec<u32> = with_lane.map(|(slot, _)| slot as u32).collect();
         for slot in slots {
             self.lane_lost(g, slot, member, written);
@@ -35,7 +35,7 @@ impl Shard {
     fn lane_lost(&mut self, g: u8, slot: u32, member: u16, written: &dyn Fn(u64) -> bool) {
         let Some(client) = self.client(g, slot) else { return };
         let (owed, notifies) = client.lane_to(member).map_or((0, 0), |l| (l.unanswered, l.notifies));
-        client.lanes.retain(|l| l.member != member);
+        client.lanes_mut().retain(|l| l.member != member);
         let mut failed: Vec<Request> = Vec::new();
         if let Some(extras) = &mut client.extras {
             failed = extras.requests.iter().filter(|r| r.member == member).copied().collect();
@@ -75,7 +75,7 @@ impl Shard {
             }
         }
         let hello = client.hello;
-        for lane in client.lanes.iter_mut().filter(|l| !hello && l.unanswered > 0 && reached(now, l.until)) {
+        for lane in client.lanes_mut().iter_mut().filter(|l| !hello && l.unanswered > 0 && reached(now, l.until)) {
             lane.unanswered = 0;
         }
         for request in overdue {

@@ -88,6 +88,7 @@ pub(crate) struct Members {
     routes: Vec<Route>,
     fallback: Option<u16>,
     turn: usize,
+    changes: u32,
 }
 
 /// Route numbers below this are found by index.
@@ -99,7 +100,14 @@ impl Members {
         self.list.get(usize::from(member))
     }
 
+    /// Counts what may have changed where messages go; wraps.
+    #[inline]
+    pub(crate) fn changes(&self) -> u32 {
+        self.changes
+    }
+
     pub(crate) fn get_mut(&mut self, member: u16) -> Option<&mut Member> {
+        self.changes = self.changes.wrapping_add(1);
         self.list.get_mut(usize::from(member))
     }
 
@@ -199,6 +207,7 @@ impl Members {
     /// Makes the route map anew from the tables of the nodes that are there. The first node to name a route decides to
     /// which node name it goes.
     fn rebuild(&mut self) {
+        self.changes = self.changes.wrapping_add(1);
         let told: HashMap<Arc<str>, bool> = self.routes.iter().map(|r| (r.text.clone(), r.told)).collect();
         self.dense.clear();
         self.sparse.clear();
@@ -311,13 +320,13 @@ impl Members {
         let candidates: Vec<u16> = self.candidates(name).map(|(i, _)| i).collect();
         let mut total = 0;
         for i in &candidates {
-            if let Some(m) = self.get_mut(*i) {
+            if let Some(m) = self.list.get_mut(usize::from(*i)) {
                 m.current += i64::from(m.weight);
                 total += i64::from(m.weight);
             }
         }
         let best = candidates.into_iter().max_by_key(|i| (self.get(*i).map(|m| m.current), std::cmp::Reverse(*i)))?;
-        if let Some(m) = self.get_mut(best) {
+        if let Some(m) = self.list.get_mut(usize::from(best)) {
             m.current -= total;
         }
         Some(best)

@@ -131,7 +131,7 @@ impl Shard {
                 let Some(gate) = self.gates.get_mut(usize::from(g)) else { return };
                 let number = gate.members.name_number(&name);
                 if let Some(client) = gate.clients.get_mut(slot as usize) {
-                    client.extras().slots.retain(|s| s.name != number);
+                    client.slots_mut().retain(|s| s.name != number);
                 }
             }
             _ => {}

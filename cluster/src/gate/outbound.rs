@@ -1,5 +1,7 @@
 //! From nodes to clients: replies, pushes, errors, credit.
 
+use std::task::{Context, Poll};
+
 use due_core::{
     Code, Kind,
     net::{Farewell, Framing},
@@ -251,7 +253,7 @@ impl Shard {
 
     /// Has the client ended its side and got all its answers?
     pub(crate) fn owes_nothing_more(&mut self, g: u8, slot: u32) -> bool {
-        self.client(g, slot).is_some_and(|c| c.ended && c.lanes.iter().all(|l| l.unanswered == 0))
+        self.client(g, slot).is_some_and(|c| c.ended && c.lanes().iter().all(|l| l.unanswered == 0))
     }
 
     fn write_fault(&mut self, g: u8, slot: u32, head: Head, body: &[u8]) {
@@ -322,17 +324,20 @@ impl Shard {
             return;
         }
         let before = client.out.len();
-        let waker = &client.waker;
-        let (conn, out) = (&mut client.conn, &mut client.out);
-        let result = free_of_budget(waker, |cx| conn.poll_write(cx, out));
-        gate.counters.bytes_out += (before - out.len()) as u64;
-        match result {
-            std::task::Poll::Ready(Ok(())) => {
+        // Outside of tokio's budget is not needed: the runtime is asked only when the socket has no room.
+        match client.conn.poll_write(&mut Context::from_waker(&client.waker), &mut client.out) {
+            Poll::Ready(Ok(())) => {
+                gate.counters.bytes_out += before as u64;
                 client.out.reclaim(&mut self.pool);
+                if client.waits_for_room() {
+                    self.outbox_drained(g, slot);
+                }
+            }
+            Poll::Ready(Err(_)) => self.drop_client(g, slot),
+            Poll::Pending => {
+                gate.counters.bytes_out += (before - client.out.len()) as u64;
                 self.outbox_drained(g, slot);
             }
-            std::task::Poll::Ready(Err(_)) => self.drop_client(g, slot),
-            std::task::Poll::Pending => self.outbox_drained(g, slot),
         }
     }
 

@@ -3,20 +3,15 @@
 use std::{collections::HashMap, sync::Arc, task::Waker};
 
 use due_core::{
-    Owner, SessionId, Url,
+    Owner, Url,
     locate::Locator,
-    net::{Conn, Listener, Segments},
+    net::{Conn, Listener},
 };
-use due_protocol::due::{Assembler, Dialect, Peer};
+use due_protocol::due::Dialect;
 use slab::Slab;
 
 use super::{
-    budget::Budget,
-    channels::Channels,
-    client::{Client, Stage},
-    members::Members,
-    part::Gate,
-    settings::ListenerSettings,
+    budget::Budget, channels::Channels, client::Client, members::Members, part::Gate, settings::ListenerSettings,
     users::Users,
 };
 use crate::{app::drain::Ledger, peer::Peers, shard::ready::Mark, stat::GateCounters};
@@ -109,35 +104,8 @@ impl GateShard {
         }
         let generation = self.generations[slot];
         self.last_seen[slot] = now;
-        let framing = conn.framing();
-        let stage = if conn.opening() { Stage::Opening } else { Stage::Open };
-        entry.insert(Client {
-            conn,
-            waker: wake.0,
-            mark: wake.1,
-            out: Segments::default(),
-            frames: Some(Assembler::new(Peer::New, framing)),
-            id: SessionId::random(),
-            cid: self.own.cids.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1,
-            user: None,
-            lanes: Vec::new(),
-            extras: None,
-            generation,
-            listener,
-            stage,
-            dirty: false,
-            several: false,
-            hello: false,
-            paused: false,
-            ended: false,
-            leaving: false,
-            binding: false,
-            finished: false,
-            since: now,
-            half_since: 0,
-            taken: 0,
-            taken_at: now,
-        });
+        let cid = self.own.cids.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1;
+        entry.insert(Client::new(conn, listener, wake, (cid, generation), now));
         (slot as u32, generation)
     }
 

@@ -20,7 +20,7 @@ use super::{
     input::{Front, Input},
     members::Up,
     shard::GateShard,
-    way::{Way, settled_way},
+    way::{Seat, Way, settled_way},
 };
 use crate::{
     handler::{Answer, Start},
@@ -210,6 +210,25 @@ impl Run<'_> {
     }
 }
 
+/// Where the way ends: the session of `from` at the node, and the handler of the route. `None` if there is no such thing, or
+/// the lane has no credit.
+#[inline]
+fn seat(client: &mut Client, way: &Way, node: &NodeShard, from: (Peer, u64), route: i32) -> Option<Seat> {
+    match client.settled().and_then(|settled| settled.seat) {
+        Some(seat) if node.sits(seat.session, from) => Some(seat),
+        _ => find_seat(client, way, node, from, route),
+    }
+}
+
+fn find_seat(client: &mut Client, way: &Way, node: &NodeShard, from: (Peer, u64), route: i32) -> Option<Seat> {
+    let session = node.find(from.0, from.1)?;
+    let handler = u32::try_from(node.place_of(route)?).ok()?;
+    client.lane_to(way.member).filter(|lane| lane.dry_since == 0)?;
+    let seat = Seat { session, handler };
+    client.seat(seat);
+    Some(seat)
+}
+
 /// What a run leaves to be settled: its last handler did not simply answer.
 struct Left {
     node: u8,
@@ -263,16 +282,13 @@ impl Shard {
         let Ok(Some(way)) = settled_way(members, own.part.dispatch, client, route) else { return Err(Closed::NotThis) };
         let (Up::Here(n), true) = (way.up, way.open) else { return Err(Closed::Never) };
         let Some(node) = nodes.get_mut(usize::from(n)) else { return Err(Closed::Never) };
-        let flags = if client.hello { FLAG_HELLO } else { 0 };
-        let lane = lane_of(slot, generation);
-        let free = |slot: &u32| node.is_free(*slot);
-        let Some(session) = node.find(Peer::Here(g), lane).filter(free) else { return Err(Closed::NotThis) };
-        let Some(place) = node.place_of(route) else { return Err(Closed::NotThis) };
-        if client.lane_to(way.member).is_none_or(|lane| lane.starved || lane.dry_since != 0) {
+        let from = (Peer::Here(g), lane_of(slot, generation));
+        let Some(Seat { session, handler }) = seat(client, &way, node, from, route) else {
             return Err(Closed::NotThis);
-        }
-        let head = Head { kind: FrameKind::Message, flags, route, lane, corr: way.epoch, ..Head::default() };
-        if node.refusal(session, &head).is_some() {
+        };
+        let (place, flags) = (handler as usize, if client.hello { FLAG_HELLO } else { 0 });
+        let head = Head { kind: FrameKind::Message, flags, route, lane: from.1, corr: way.epoch, ..Head::default() };
+        if !node.is_free(session) || (way.epoch != 0 && node.refusal(session, &head).is_some()) {
             return Err(Closed::NotThis);
         }
         let Client { conn, out, extras, .. } = client;

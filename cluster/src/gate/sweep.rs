@@ -87,7 +87,7 @@ impl Shard {
                 // Who is not read cannot be heard.
                 *seen = now;
             }
-            let dry = client.lanes.iter().any(|l| is_starving(l, now));
+            let dry = client.lanes().iter().any(|l| is_starving(l, now));
             let finding = match client.stage {
                 Stage::Closing | Stage::Ending => continue,
                 Stage::Opening if over(now, client.since, set.open_frame) => Finding::HalfOpen,
@@ -144,7 +144,7 @@ impl Shard {
             return self.close_client(g, slot, Farewell::Policy, None);
         }
         let mut dry = Vec::new();
-        for lane in client.lanes.iter_mut().filter(|l| is_starving(l, now)) {
+        for lane in client.lanes_mut().iter_mut().filter(|l| is_starving(l, now)) {
             dry.push(lane.member);
             lane.starved = true;
         }
@@ -163,11 +163,11 @@ impl Shard {
 fn is_unanswered(client: &Client, now: u32) -> bool {
     let request =
         client.hello && client.extras.as_ref().is_some_and(|e| e.requests.iter().any(|r| reached(now, r.until)));
-    request || client.lanes.iter().any(|l| l.unanswered > 0 && reached(now, l.until))
+    request || client.lanes().iter().any(|l| l.unanswered > 0 && reached(now, l.until))
 }
 
 fn is_idle(client: &Client) -> bool {
-    client.waiting() == 0 && !client.binding && client.lanes.iter().all(|l| l.unanswered == 0)
+    client.waiting() == 0 && !client.binding && client.lanes().iter().all(|l| l.unanswered == 0)
 }
 
 fn is_starving(lane: &Lane, now: u32) -> bool {

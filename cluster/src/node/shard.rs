@@ -287,6 +287,12 @@ impl NodeShard {
         self.sessions.get(slot as usize).filter(|s| s.lane == lane).map(|_| slot)
     }
 
+    /// Is this slot that session's?
+    #[inline]
+    pub(crate) fn sits(&self, slot: u32, (peer, lane): (Peer, u64)) -> bool {
+        self.sessions.get(slot as usize).is_some_and(|s| s.lane == lane && s.peer == peer)
+    }
+
     /// Where the next session will stand.
     pub(crate) fn next_key(&mut self) -> (u32, u32) {
         let slot = self.sessions.vacant_key();

@@ -131,16 +131,19 @@ impl Segments {
     pub const SHARE_FROM: usize = 2048;
 
     /// Bytes to write.
+    #[inline]
     pub fn len(&self) -> usize {
         self.front.len() - self.written + self.rest_len
     }
 
     /// Is there nothing to write?
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// Makes sure that the next append finds a pooled buffer.
+    #[inline]
     pub fn prime(&mut self, pool: &mut Pool) {
         if self.front.capacity() == 0 && self.rest.is_empty() {
             self.front = pool.take();
@@ -183,6 +186,7 @@ impl Segments {
     }
 
     /// The first contiguous piece.
+    #[inline]
     pub fn first(&self) -> &[u8] {
         match self.front.get(self.written..) {
             Some(front) if !front.is_empty() => front,
@@ -191,6 +195,7 @@ impl Segments {
     }
 
     /// Is all of it one piece, that of [`Segments::first`]?
+    #[inline]
     pub fn is_single(&self) -> bool {
         match self.rest.len() {
             0 => true,
@@ -212,7 +217,17 @@ impl Segments {
     }
 
     /// Forgets the first `n` bytes: they are written.
+    #[inline]
     pub fn advance(&mut self, n: usize) {
+        if self.rest.is_empty() && n == self.front.len() - self.written {
+            self.front.clear();
+            self.written = 0;
+            return;
+        }
+        self.advance_within(n);
+    }
+
+    fn advance_within(&mut self, n: usize) {
         let of_front = n.min(self.front.len() - self.written);
         self.written += of_front;
         let mut left = n - of_front;
@@ -231,6 +246,7 @@ impl Segments {
     }
 
     /// Gives the buffers back when all is written.
+    #[inline]
     pub fn reclaim(&mut self, pool: &mut Pool) {
         if self.is_empty() && self.front.capacity() != 0 {
             pool.give(std::mem::take(&mut self.front));
