@@ -352,7 +352,7 @@ impl Shard {
         let Some(gate) = self.gates.get_mut(usize::from(g)) else { return false };
         let Some(client) = gate.clients.get_mut(slot as usize) else { return false };
         let Some(listener) = gate.listeners.get(usize::from(client.listener)) else { return false };
-        if !client.is_open() || client.conn.framing() != Framing::Stream {
+        if !client.is_open() || client.framing != Framing::Stream {
             return false;
         }
         let (count, all) = pushes;
