@@ -222,7 +222,17 @@ async fn tokens_are_made_used_from_a_file_and_revoked() {
         "{}",
         kick.err
     );
-    world.json(&["token", "list"]).await;
+    let narrow = ["--role", "config", "--scope-label", "region=eu", "--scope-config", "game/", "--reason", "prices"];
+    let narrow = world.json(&[&["token", "create", "eve"], &narrow[..]].concat()).await;
+    assert!(narrow["token"].is_string(), "{narrow}");
+    let listed = world.json(&["token", "list"]).await;
+    let scopes = json!({ "nodes": { "region": "eu" }, "config": ["game/"] });
+    assert!(
+        listed["items"].as_array().unwrap().iter().any(|t| t["name"] == "eve" && t["scopes"] == scopes),
+        "{listed}"
+    );
+    let wrong = world.due(&["token", "create", "x", "--role", "viewer", "--scope-label", "eu", "--reason", "x"]).await;
+    assert!(wrong.code == Some(1) && wrong.err.contains("NAME=VALUE"), "{}", wrong.err);
     let revoked = world.due(&["token", "revoke", made["id"].as_str().unwrap(), "--reason", "left"]).await;
     assert_eq!((revoked.code, &*revoked.out), (Some(0), "done\n"), "{}", revoked.err);
     let me = due(&[&["token", "me"], &bob[..]].concat(), "", &[]).await;

@@ -7,7 +7,7 @@ use due_core::Result;
 
 use crate::{
     audit::Audit,
-    auth::{Caller, Holder, Rates, Roles, Tokens},
+    auth::{Caller, Holder, Rates, Roles, Scopes, Tokens},
     broadcasts::Broadcasts,
     events::Events,
     idempotency::Remembered,
@@ -15,13 +15,18 @@ use crate::{
     pace::Pace,
 };
 
-/// A handle to it.
+/// A handle to it, for somebody: the guard gives each request one.
 #[derive(Clone)]
-pub(crate) struct Api(pub(crate) Arc<Inner>);
+pub(crate) struct Api {
+    inner: Arc<Inner>,
+    /// The instances that whoever asks may see; for the master itself, all.
+    pub(crate) members: Members,
+}
 
 pub(crate) struct Inner {
     pub(crate) admin: Admin,
-    pub(crate) members: Members,
+    /// All instances, whoever asks: for what concerns the whole fleet.
+    pub(crate) fleet: Members,
     pub(crate) tokens: Tokens,
     pub(crate) roles: Roles,
     pub(crate) rates: Rates,
@@ -38,11 +43,20 @@ pub(crate) struct Inner {
 }
 
 impl Api {
+    pub(crate) fn new(inner: Inner) -> Self {
+        Self { members: inner.fleet.clone(), inner: Arc::new(inner) }
+    }
+
+    /// The same for somebody of these scopes.
+    pub(crate) fn within(&self, scopes: &Scopes) -> Self {
+        Self { inner: self.inner.clone(), members: self.fleet.within(scopes) }
+    }
+
     /// Whoever holds a token, with what its roles may now.
     pub(crate) async fn caller(&self, holder: Holder) -> Result<Caller> {
         let can = self.roles.permit(&holder.roles).await?;
-        let Holder { id, name, roles } = holder;
-        Ok(Caller { id, name, roles, can })
+        let Holder { id, name, roles, scopes } = holder;
+        Ok(Caller { id, name, roles, can, scopes })
     }
 }
 
@@ -50,6 +64,6 @@ impl Deref for Api {
     type Target = Inner;
 
     fn deref(&self) -> &Inner {
-        &self.0
+        &self.inner
     }
 }

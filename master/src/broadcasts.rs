@@ -3,13 +3,12 @@
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{SystemTime, UNIX_EPOCH},
 };
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::fanout::Failed;
+use crate::{clock, fanout::Failed};
 
 /// Most broadcasts that are kept; the oldest go.
 const KEPT: usize = 500;
@@ -90,7 +89,7 @@ impl Broadcast {
         (to, channel): (Audience, Option<String>),
         (route, bytes, count): (i32, u64, u64),
     ) -> Self {
-        let time_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| t.as_millis() as u64);
+        let time_ms = clock::millis();
         let (by, reason, stage) = (by.to_owned(), reason.trim().to_owned(), Stage::Running);
         let (items, partial, failed) = (Vec::new(), false, Vec::new());
         Self { id, time_ms, by, reason, to, channel, route, bytes, count, stage, items, partial, failed }

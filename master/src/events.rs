@@ -6,14 +6,13 @@
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{SystemTime, UNIX_EPOCH},
 };
 
 use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use utoipa::ToSchema;
 
-use crate::auth::Permission;
+use crate::{auth::Permission, clock};
 
 /// Events that are kept; the oldest go.
 pub(crate) const KEPT: usize = 4096;
@@ -54,7 +53,7 @@ impl Event {
     /// One that everybody may see who may look at all.
     pub(crate) fn new(kind: &str, subject: impl Into<String>, text: impl Into<String>) -> Self {
         let (kind, subject, text) = (kind.to_owned(), subject.into(), text.into());
-        let (id, time_ms, need) = (String::new(), now_ms(), "events:read");
+        let (id, time_ms, need) = (String::new(), clock::millis(), "events:read");
         Self { id, time_ms, kind, subject, text, count: None, by: None, outcome: None, need }
     }
 
@@ -62,10 +61,6 @@ impl Event {
     pub(crate) fn counted(kind: &str, subject: &str, count: u64, text: impl Into<String>) -> Self {
         Self { count: Some(count), ..Self::new(kind, subject, format!("{count} {}", text.into())) }
     }
-}
-
-fn now_ms() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| t.as_millis() as u64)
 }
 
 /// The events of a master. Clones have the same ones.

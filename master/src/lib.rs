@@ -11,6 +11,7 @@
 //! | [`audit`] | what was done by whom |
 //! | `act` | doing something that is written down |
 //! | `broadcasts` | those that were sent |
+//! | `clock` | the time for people |
 //! | `events` | what has happened, for those who look and those who follow |
 //! | `settings` | changes of live settings, as events |
 //! | `fanout` | asking many instances |
@@ -24,6 +25,7 @@ mod api;
 pub mod audit;
 mod auth;
 mod broadcasts;
+mod clock;
 mod events;
 mod fanout;
 mod http;

@@ -129,17 +129,17 @@ impl Beside for Master {
         let mut instance = Instance::new(InstanceKind::Master, id.clone(), "master");
         instance.endpoints = vec![url.to_string()];
         let (mut tasks, events, binds) = (JoinSet::new(), Events::default(), Events::default());
-        let members = Members::follow(admin.cluster().registry(), &mut tasks, &events).await?;
+        let fleet = Members::follow(admin.cluster().registry(), &mut tasks, &events).await?;
         tasks.spawn(settings::settings(admin.cluster().config().clone(), events.clone()));
         let told = Told { events: events.clone(), binds: binds.clone() };
-        tasks.spawn(totals::follow(admin.clone(), members.clone(), told));
+        tasks.spawn(totals::follow(admin.clone(), fleet.clone(), told));
         let registration = admin.cluster().registry().register(instance).await?;
         let audit = Audit::open(self.audit).await?;
         let (rates, read_only) = (Rates::new(self.rate), self.read_only);
         let (remembered, broadcasts, pace) = Default::default();
-        let api = Api(Arc::new(Inner {
+        let api = Api::new(Inner {
             admin,
-            members,
+            fleet,
             tokens,
             roles,
             rates,
@@ -151,7 +151,7 @@ impl Beside for Master {
             pace,
             read_only,
             id,
-        }));
+        });
         let router = http::router(&api);
         let task = tokio::spawn(async move {
             let _tasks = tasks;

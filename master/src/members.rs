@@ -3,7 +3,6 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{SystemTime, UNIX_EPOCH},
 };
 
 use axum::http::StatusCode;
@@ -14,6 +13,8 @@ use due_core::{
 use tokio::{task::JoinSet, time::Instant};
 
 use crate::{
+    auth::Scopes,
+    clock,
     events::{Event, Events},
     problem::Problem,
 };
@@ -21,15 +22,27 @@ use crate::{
 /// Instances that are remembered after they have left.
 const MOST: usize = 1024;
 
-/// The registry as this master sees it.
+/// The registry as this master sees it, and as it shows it to somebody.
 #[derive(Clone, Default)]
-pub(crate) struct Members(Arc<Mutex<Seen>>);
+pub(crate) struct Members {
+    seen: Arc<Mutex<Seen>>,
+    /// What is shown of it.
+    scopes: Arc<Scopes>,
+}
 
 #[derive(Default)]
 struct Seen {
     views: BTreeMap<InstanceKind, View>,
-    /// Kind, id, and when they were seen last, in seconds since 1970.
-    left: VecDeque<(InstanceKind, String, u64)>,
+    left: VecDeque<Left>,
+}
+
+/// An instance that was listed.
+struct Left {
+    kind: InstanceKind,
+    id: String,
+    labels: BTreeMap<String, String>,
+    /// When it was seen last, in seconds since 1970.
+    at: u64,
 }
 
 impl Members {
@@ -53,18 +66,18 @@ impl Members {
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Shows this from now on; what was shown before.
     fn show(&self, kind: InstanceKind, view: View) -> Option<View> {
         let mut seen = self.seen();
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| t.as_secs());
         let listed = |id: &str| view.members.iter().any(|m| &*m.id.0 == id);
-        seen.left.retain(|(k, id, _)| *k != kind || !listed(id));
+        seen.left.retain(|left| left.kind != kind || !listed(&left.id));
         let before = seen.views.get(&kind).map(|v| v.members.clone()).unwrap_or_else(|| Arc::from([]));
         for member in before.iter().filter(|m| !listed(&m.id.0)) {
-            seen.left.push_back((kind, member.id.to_string(), now));
+            let (id, labels) = (member.id.to_string(), member.labels.clone());
+            seen.left.push_back(Left { kind, id, labels, at: clock::seconds() });
         }
         while seen.left.len() > MOST {
             seen.left.pop_front();
@@ -72,14 +85,54 @@ impl Members {
         seen.views.insert(kind, view)
     }
 
+    /// The same for somebody of these scopes.
+    pub(crate) fn within(&self, scopes: &Scopes) -> Self {
+        Self { seen: self.seen.clone(), scopes: Arc::new(scopes.clone()) }
+    }
+
+    fn is_shown(&self, one: &Instance) -> bool {
+        self.scopes.node(&one.id.0, &one.labels).is_ok()
+    }
+
+    /// All, in scope or not.
+    fn everybody(&self) -> Vec<Instance> {
+        self.seen().views.values().flat_map(|v| v.members.iter().cloned()).collect()
+    }
+
+    /// Refuses one that is out of scope; to whom something is out of scope at all, also one that nobody knows.
+    pub(crate) fn admit(&self, kind: InstanceKind, id: &str) -> Result<(), Problem> {
+        if self.scopes.has_all_nodes() {
+            return Ok(());
+        }
+        let seen = self.seen();
+        let listed = seen.views.get(&kind).and_then(|v| v.members.iter().find(|m| *m.id.0 == *id)).map(|m| &m.labels);
+        let left = || seen.left.iter().rev().find(|left| left.kind == kind && left.id == id).map(|left| &left.labels);
+        let none = BTreeMap::new();
+        self.scopes.node(id, listed.or_else(left).unwrap_or(&none))
+    }
+
+    /// May this be seen, `gate/gate-1` or another subject of an event? What is done to users may be done anywhere.
+    pub(crate) fn shows(&self, subject: &str) -> bool {
+        let (word, rest) = subject.split_once('/').unwrap_or((subject, ""));
+        match InstanceKind::ALL.into_iter().find(|kind| kind.to_string() == word) {
+            _ if self.scopes.has_all_nodes() => true,
+            Some(kind) => self.admit(kind, rest).is_ok(),
+            None => matches!(word, "registry" | "config"),
+        }
+    }
+
     /// All of a kind, by id.
     pub(crate) fn of(&self, kind: InstanceKind) -> Vec<Instance> {
-        self.seen().views.get(&kind).map(|v| v.members.to_vec()).unwrap_or_default()
+        let mut all = self.seen().views.get(&kind).map(|v| v.members.to_vec()).unwrap_or_default();
+        all.retain(|m| self.is_shown(m));
+        all
     }
 
     /// All, by kind and id.
     pub(crate) fn all(&self) -> Vec<Instance> {
-        self.seen().views.values().flat_map(|v| v.members.iter().cloned()).collect()
+        let mut all = self.everybody();
+        all.retain(|m| self.is_shown(m));
+        all
     }
 
     /// For how long the registry has not answered, in seconds; nothing while it does.
@@ -94,16 +147,22 @@ impl Members {
     /// The one of this id.
     pub(crate) fn find(&self, id: &str, kind: Option<InstanceKind>) -> Result<Instance, Problem> {
         let wanted = |k: InstanceKind| kind.is_none_or(|wanted| wanted == k);
-        let mut found: Vec<Instance> = self.all().into_iter().filter(|m| &*m.id.0 == id && wanted(m.kind)).collect();
-        match (found.pop(), found.len()) {
-            (Some(one), 0) => Ok(one),
-            (Some(_), _) => Err(Problem::conflict("ambiguous", format!("several kinds have the id {id}: add ?kind="))),
-            (None, _) => {
+        let mut found = self.everybody();
+        found.retain(|m| &*m.id.0 == id && wanted(m.kind));
+        let hidden = found.iter().find_map(|m| self.scopes.node(id, &m.labels).err());
+        found.retain(|m| self.is_shown(m));
+        match (found.pop(), found.len(), hidden) {
+            (Some(one), 0, _) => Ok(one),
+            (Some(_), ..) => Err(Problem::conflict("ambiguous", format!("several kinds have the id {id}: add ?kind="))),
+            (None, _, Some(foreign)) => Err(foreign),
+            (None, _, None) => {
                 let seen = self.seen();
-                let left = seen.left.iter().rev().find(|(k, left, _)| left == id && wanted(*k));
+                let left = seen.left.iter().rev().find(|left| left.id == id && wanted(left.kind));
                 Err(match left {
-                    Some((.., at)) => Problem::new(StatusCode::GONE, "gone", format!("{id} is not listed any more"))
-                        .with("last_seen", at),
+                    Some(Left { at, .. }) => {
+                        Problem::new(StatusCode::GONE, "gone", format!("{id} is not listed any more"))
+                            .with("last_seen", at)
+                    }
                     None => Problem::not_found(format!("the registry lists no {id}")),
                 })
             }

@@ -163,7 +163,10 @@ impl IntoResponses for Denials {
         documented(&[
             (400, "invalid_argument: the query, the path or the body cannot be read"),
             (401, "unauthenticated: there is no valid token"),
-            (403, "permission_denied: the token has not the role that `need` names, or the master is read-only"),
+            (
+                403,
+                "permission_denied: the token has not the role that `need` names, or the master is read-only; out_of_scope: it is not for that instance or setting",
+            ),
             (429, "rate_limited: too many requests with this token"),
             (503, "unavailable: a backend that the master needs does not answer"),
         ])

@@ -5,8 +5,6 @@ mod memory;
 #[cfg(feature = "audit-redis")]
 mod redis;
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use async_trait::async_trait;
 use due_core::{Error, Kind, Result};
 use serde::{Deserialize, Serialize};
@@ -19,7 +17,7 @@ pub use memory::Memory;
 #[cfg(feature = "audit-redis")]
 pub use redis::Redis;
 
-use crate::auth::hex;
+use crate::{auth::hex, clock};
 
 /// A record of the audit log.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -152,8 +150,7 @@ impl Audit {
 /// The record as it stands behind `last`.
 fn chained(record: Record, last: Option<&Record>) -> Result<Record> {
     let (seq, prev) = last.map_or((1, String::new()), |l| (l.seq + 1, l.hash.clone()));
-    let time_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| t.as_millis() as u64);
-    let mut record = Record { seq, prev, time_ms, ..record };
+    let mut record = Record { seq, prev, time_ms: clock::millis(), ..record };
     record.hash = record.digest()?;
     Ok(record)
 }

@@ -1,19 +1,21 @@
-//! Who may do what: tokens, roles, rates.
+//! Who may do what: tokens, roles, scopes, rates.
 
 mod needs;
 mod permissions;
 mod rate;
 mod roles;
+mod scopes;
 mod shared;
 mod tokens;
 
 use std::collections::BTreeSet;
 
-pub(crate) use needs::{NEEDS, Need, methods, need};
+pub(crate) use needs::{NEEDS, Need, Reach, methods, need};
 pub(crate) use permissions::{Permission, first_role, known};
 pub(crate) use rate::Rates;
 pub(crate) use roles::{NotPut, RoleSet, Roles, Seen};
-pub(crate) use tokens::{Holder, Kept, Refused, Tokens, hex};
+pub(crate) use scopes::{NewScopes, OUT_OF_SCOPE, Scopes};
+pub(crate) use tokens::{Holder, Kept, Order, Refused, Tokens, hex};
 
 /// A role that is there from the beginning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +61,8 @@ pub(crate) struct Caller {
     pub(crate) roles: Vec<String>,
     /// What the roles may now.
     pub(crate) can: BTreeSet<Permission>,
+    /// How far it reaches.
+    pub(crate) scopes: Scopes,
 }
 
 impl Caller {

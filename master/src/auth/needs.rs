@@ -1,6 +1,9 @@
-//! What each endpoint needs: one table, which the guard obeys and the contract shows.
+//! What each endpoint needs, and how far it reaches: one table, which the guard obeys and the contract shows.
 
 use super::Permission;
+
+use Need::May;
+use Reach::{Any, Key, Keys, Node, Nodes, Whole};
 
 /// Who may use an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,66 +16,97 @@ pub(crate) enum Need {
     May(Permission),
 }
 
-use Need::May;
+/// How an endpoint keeps to the scopes of the token that asks. Each line of the table says one: nobody adds an endpoint
+/// without having thought of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// It tells nothing of instances and settings, and is the same for all.
+    Any,
+    /// It is about one instance, `{id}` in the path: one out of scope is refused before the handler.
+    Node,
+    /// It is about several instances, or about users at them: `Api::members` has those in scope and no others. What it
+    /// finds by other ways its handler holds against the scopes.
+    Nodes,
+    /// It is about one setting, `{key}` in the path: one out of scope is refused before the handler.
+    Key,
+    /// It is about several settings: its handler leaves those out that are out of scope.
+    Keys,
+    /// It is about the whole fleet, or hands out what scopes limit: for tokens without scopes.
+    Whole,
+}
 
-/// Method, path, need.
-pub(crate) const NEEDS: &[(&str, &str, Need)] = &[
-    ("GET", "/api/v1/openapi.json", Need::Nothing),
-    ("GET", "/api/v1/info", May("master:read")),
-    ("GET", "/api/v1/auth/me", Need::Token),
-    ("GET", "/api/v1/auth/tokens", May("tokens:read")),
-    ("POST", "/api/v1/auth/tokens", May("tokens:write")),
-    ("DELETE", "/api/v1/auth/tokens/{id}", May("tokens:write")),
-    ("GET", "/api/v1/roles", May("roles:read")),
-    ("GET", "/api/v1/roles/{name}", May("roles:read")),
-    ("PUT", "/api/v1/roles/{name}", May("roles:write")),
-    ("GET", "/api/v1/cluster", May("cluster:read")),
-    ("GET", "/api/v1/nodes", May("nodes:read")),
-    ("GET", "/api/v1/nodes/{id}", May("nodes:read")),
-    ("GET", "/api/v1/online", May("cluster:read")),
-    ("GET", "/api/v1/sessions", May("sessions:read")),
-    ("GET", "/api/v1/users/{uid}", May("users:read")),
-    ("POST", "/api/v1/users/{uid}/kick", May("users:kick")),
-    ("POST", "/api/v1/users/{uid}/push", May("users:push")),
-    ("GET", "/api/v1/audit", May("audit:read")),
-    ("PATCH", "/api/v1/nodes/{id}", May("nodes:write")),
-    ("POST", "/api/v1/nodes/{id}/drain", May("nodes:drain")),
-    ("GET", "/api/v1/nodes/{id}/drain", May("nodes:read")),
-    ("DELETE", "/api/v1/nodes/{id}/drain", May("nodes:drain")),
-    ("GET", "/api/v1/nodes/{id}/links", May("nodes:read")),
-    ("GET", "/api/v1/nodes/{id}/routes", May("nodes:read")),
-    ("GET", "/api/v1/nodes/{id}/metrics", May("nodes:read")),
-    ("GET", "/api/v1/nodes/{id}/connections", May("connections:read")),
-    ("GET", "/api/v1/routes", May("routes:read")),
-    ("GET", "/api/v1/services", May("services:read")),
-    ("GET", "/api/v1/channels", May("channels:read")),
-    ("GET", "/api/v1/channels/{name}", May("channels:read")),
-    ("GET", "/api/v1/broadcasts", May("broadcasts:read")),
-    ("GET", "/api/v1/broadcasts/{id}", May("broadcasts:read")),
-    ("POST", "/api/v1/broadcasts", May("broadcasts:send")),
-    ("GET", "/api/v1/config", May("config:read")),
-    ("GET", "/api/v1/config/{key}", May("config:read")),
-    ("PUT", "/api/v1/config/{key}", May("config:write")),
-    ("POST", "/api/v1/config/{key}/validate", May("config:write")),
-    ("GET", "/api/v1/config/{key}/revisions", May("config:read")),
-    ("GET", "/api/v1/config/{key}/revisions/{number}", May("config:read")),
-    ("GET", "/api/v1/config/{key}/schema", May("config:read")),
-    ("POST", "/api/v1/config/{key}/rollback", May("config:write")),
-    ("GET", "/api/v1/config/{key}/status", May("config:read")),
-    ("GET", "/api/v1/cluster/graph", May("cluster:read")),
-    ("POST", "/api/v1/users/kick", May("crowds:kick")),
-    ("GET", "/api/v1/events", May("events:read")),
-    ("GET", "/api/v1/events/stream", May("events:read")),
+impl Reach {
+    /// The word for it.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Any => "any",
+            Self::Node => "node",
+            Self::Nodes => "nodes",
+            Self::Key => "key",
+            Self::Keys => "keys",
+            Self::Whole => "whole",
+        }
+    }
+}
+
+/// Method, path, need, reach.
+pub(crate) const NEEDS: &[(&str, &str, Need, Reach)] = &[
+    ("GET", "/api/v1/openapi.json", Need::Nothing, Any),
+    ("GET", "/api/v1/info", May("master:read"), Any),
+    ("GET", "/api/v1/auth/me", Need::Token, Any),
+    ("GET", "/api/v1/auth/tokens", May("tokens:read"), Whole),
+    ("POST", "/api/v1/auth/tokens", May("tokens:write"), Whole),
+    ("DELETE", "/api/v1/auth/tokens/{id}", May("tokens:write"), Whole),
+    ("GET", "/api/v1/roles", May("roles:read"), Any),
+    ("GET", "/api/v1/roles/{name}", May("roles:read"), Any),
+    ("PUT", "/api/v1/roles/{name}", May("roles:write"), Whole),
+    ("GET", "/api/v1/cluster", May("cluster:read"), Nodes),
+    ("GET", "/api/v1/nodes", May("nodes:read"), Nodes),
+    ("GET", "/api/v1/nodes/{id}", May("nodes:read"), Node),
+    ("GET", "/api/v1/online", May("cluster:read"), Nodes),
+    ("GET", "/api/v1/sessions", May("sessions:read"), Nodes),
+    ("GET", "/api/v1/users/{uid}", May("users:read"), Nodes),
+    ("POST", "/api/v1/users/{uid}/kick", May("users:kick"), Nodes),
+    ("POST", "/api/v1/users/{uid}/push", May("users:push"), Nodes),
+    ("GET", "/api/v1/audit", May("audit:read"), Whole),
+    ("PATCH", "/api/v1/nodes/{id}", May("nodes:write"), Node),
+    ("POST", "/api/v1/nodes/{id}/drain", May("nodes:drain"), Node),
+    ("GET", "/api/v1/nodes/{id}/drain", May("nodes:read"), Node),
+    ("DELETE", "/api/v1/nodes/{id}/drain", May("nodes:drain"), Node),
+    ("GET", "/api/v1/nodes/{id}/links", May("nodes:read"), Node),
+    ("GET", "/api/v1/nodes/{id}/routes", May("nodes:read"), Node),
+    ("GET", "/api/v1/nodes/{id}/metrics", May("nodes:read"), Node),
+    ("GET", "/api/v1/nodes/{id}/connections", May("connections:read"), Node),
+    ("GET", "/api/v1/routes", May("routes:read"), Nodes),
+    ("GET", "/api/v1/services", May("services:read"), Nodes),
+    ("GET", "/api/v1/channels", May("channels:read"), Nodes),
+    ("GET", "/api/v1/channels/{name}", May("channels:read"), Nodes),
+    ("GET", "/api/v1/broadcasts", May("broadcasts:read"), Nodes),
+    ("GET", "/api/v1/broadcasts/{id}", May("broadcasts:read"), Nodes),
+    ("POST", "/api/v1/broadcasts", May("broadcasts:send"), Nodes),
+    ("GET", "/api/v1/config", May("config:read"), Keys),
+    ("GET", "/api/v1/config/{key}", May("config:read"), Key),
+    ("PUT", "/api/v1/config/{key}", May("config:write"), Key),
+    ("POST", "/api/v1/config/{key}/validate", May("config:write"), Key),
+    ("GET", "/api/v1/config/{key}/revisions", May("config:read"), Key),
+    ("GET", "/api/v1/config/{key}/revisions/{number}", May("config:read"), Key),
+    ("GET", "/api/v1/config/{key}/schema", May("config:read"), Key),
+    ("POST", "/api/v1/config/{key}/rollback", May("config:write"), Key),
+    ("GET", "/api/v1/config/{key}/status", May("config:read"), Key),
+    ("GET", "/api/v1/cluster/graph", May("cluster:read"), Nodes),
+    ("POST", "/api/v1/users/kick", May("crowds:kick"), Nodes),
+    ("GET", "/api/v1/events", May("events:read"), Nodes),
+    ("GET", "/api/v1/events/stream", May("events:read"), Nodes),
 ];
 
 /// What an endpoint needs; one that is not in the table is for nobody. Whoever may read it may ask for its head.
-pub(crate) fn need(method: &str, path: &str) -> Option<Need> {
+pub(crate) fn need(method: &str, path: &str) -> Option<(Need, Reach)> {
     let method = if method == "HEAD" { "GET" } else { method };
-    NEEDS.iter().find(|(m, p, _)| *m == method && *p == path).map(|(.., need)| *need)
+    NEEDS.iter().find(|(m, p, ..)| *m == method && *p == path).map(|(_, _, need, reach)| (*need, *reach))
 }
 
 /// The methods that a path has, as the header `Allow` lists them.
 pub(crate) fn methods(path: &str) -> String {
-    let all: Vec<&str> = NEEDS.iter().filter(|(_, p, _)| *p == path).map(|(method, ..)| *method).collect();
+    let all: Vec<&str> = NEEDS.iter().filter(|(_, p, ..)| *p == path).map(|(method, ..)| *method).collect();
     all.join(", ")
 }

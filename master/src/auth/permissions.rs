@@ -62,9 +62,9 @@ mod tests {
     #[test]
     fn each_permission_is_there_once_and_some_endpoint_needs_it() {
         assert!(PERMISSIONS.is_sorted_by(|a, b| a.0 < b.0));
-        let needed = |permission| NEEDS.iter().any(|(.., need)| *need == Need::May(permission));
+        let needed = |permission| NEEDS.iter().any(|(_, _, need, _)| *need == Need::May(permission));
         assert!(PERMISSIONS.iter().all(|(permission, _)| needed(permission)));
-        let unknown = NEEDS.iter().find(|(.., need)| matches!(need, Need::May(p) if known(p).is_none()));
+        let unknown = NEEDS.iter().find(|(_, _, need, _)| matches!(need, Need::May(p) if known(p).is_none()));
         assert_eq!(unknown, None);
     }
 }

@@ -1,17 +1,14 @@
 //! Tokens, hashed, in the source of live settings: all masters of a fleet share them and keep nothing themselves.
 
-use std::{
-    fmt,
-    sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::{fmt, sync::Arc};
 
 use due_core::{Error, Result, config::ConfigSource};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use super::{Role, shared::Shared};
+use super::{Role, Scopes, shared::Shared};
+use crate::clock::seconds as now;
 
 /// Where they are kept; names that begin with a point are not for editors of settings.
 const KEY: &str = ".master/tokens";
@@ -30,6 +27,8 @@ pub(crate) struct Kept {
     pub(crate) created: u64,
     #[serde(default)]
     pub(crate) expires: Option<u64>,
+    #[serde(default)]
+    pub(crate) scopes: Scopes,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -43,6 +42,17 @@ pub(crate) struct Holder {
     pub(crate) id: String,
     pub(crate) name: String,
     pub(crate) roles: Vec<String>,
+    pub(crate) scopes: Scopes,
+}
+
+/// A token to be made.
+#[derive(Debug, Default)]
+pub(crate) struct Order {
+    pub(crate) name: String,
+    pub(crate) roles: Vec<String>,
+    /// It ends after so many seconds; never without.
+    pub(crate) ttl_secs: Option<u64>,
+    pub(crate) scopes: Scopes,
 }
 
 /// A new token with its secret, which nobody can show again.
@@ -79,7 +89,8 @@ impl Tokens {
         if self.0.load().await?.is_some() {
             return Ok(None);
         }
-        let minted = mint("first", vec![Role::Admin.as_str().to_owned()], None);
+        let minted =
+            mint(Order { name: "first".to_owned(), roles: vec![Role::Admin.as_str().to_owned()], ..Order::default() });
         let document = Document { tokens: vec![minted.kept] };
         // If another master was first, it has told.
         Ok(self.0.begin(&document).await?.then_some(minted.secret))
@@ -111,8 +122,8 @@ impl Tokens {
     }
 
     /// Makes one.
-    pub(crate) async fn mint(&self, name: &str, roles: Vec<String>, ttl: Option<u64>) -> Result<Minted, Refused> {
-        let minted = mint(name, roles, ttl);
+    pub(crate) async fn mint(&self, order: Order) -> Result<Minted, Refused> {
+        let minted = mint(order);
         let add = |document: &mut Document| {
             if document.tokens.len() >= MOST {
                 return Err(Refused::TooMany);
@@ -129,8 +140,10 @@ impl Tokens {
         let remove = |document: &mut Document| {
             let before = document.tokens.len();
             document.tokens.retain(|kept| kept.id != id);
-            let admin =
-                |kept: &Kept| kept.roles.iter().any(|role| role == Role::Admin.as_str()) && kept.expires.is_none();
+            let admin = |kept: &Kept| {
+                let lasts = kept.expires.is_none() && kept.scopes.is_everything();
+                kept.roles.iter().any(|role| role == Role::Admin.as_str()) && lasts
+            };
             match () {
                 () if document.tokens.len() == before => Err(Refused::Unknown),
                 () if !document.tokens.iter().any(admin) => Err(Refused::LastAdmin),
@@ -141,17 +154,19 @@ impl Tokens {
     }
 }
 
-fn mint(name: &str, roles: Vec<String>, ttl: Option<u64>) -> Minted {
+fn mint(order: Order) -> Minted {
+    let Order { name, roles, ttl_secs, scopes } = order;
     let (id, secret) = (hex(&rand::random::<[u8; 6]>()), hex(&rand::random::<[u8; 32]>()));
     let created = now();
-    let expires = ttl.map(|ttl| created.saturating_add(ttl));
-    let kept = Kept { id: id.clone(), name: name.to_owned(), roles, hash: hash(&secret), created, expires };
+    let expires = ttl_secs.map(|ttl| created.saturating_add(ttl));
+    let kept = Kept { id: id.clone(), name, roles, hash: hash(&secret), created, expires, scopes };
     Minted { kept, secret: format!("due_{id}_{secret}") }
 }
 
 impl Kept {
     fn holder(&self) -> Holder {
-        Holder { id: self.id.clone(), name: self.name.clone(), roles: self.roles.clone() }
+        let Self { id, name, roles, scopes, .. } = self.clone();
+        Holder { id, name, roles, scopes }
     }
 }
 
@@ -161,10 +176,6 @@ fn hash(secret: &str) -> String {
 
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
-}
-
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| t.as_secs())
 }
 
 /// The secret stays out of logs.
@@ -179,6 +190,10 @@ mod tests {
     use due_core::config::memory::Memory;
 
     use super::*;
+
+    fn order(name: &str, role: &str, ttl_secs: Option<u64>) -> Order {
+        Order { name: name.to_owned(), roles: vec![role.to_owned()], ttl_secs, ..Order::default() }
+    }
 
     fn tokens() -> (Memory, Tokens) {
         let memory = Memory::default();
@@ -224,7 +239,7 @@ mod tests {
         let (memory, here) = tokens();
         let elsewhere = Tokens::new(Arc::new(memory));
         here.first().await.unwrap();
-        let minted = here.mint("ops", vec!["operator".to_owned()], None).await.unwrap();
+        let minted = here.mint(order("ops", "operator", None)).await.unwrap();
         assert!(elsewhere.check(&minted.secret).await.unwrap().is_some());
         here.revoke(&minted.kept.id, false).await.unwrap();
         assert!(here.check(&minted.secret).await.unwrap().is_none());
@@ -233,15 +248,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_last_admin_stays_and_one_that_expires_does_not_count() {
+    async fn the_last_admin_stays_and_one_that_expires_or_is_limited_does_not_count() {
         let (_, tokens) = tokens();
         tokens.first().await.unwrap();
         let first = tokens.list().await.unwrap().remove(0).id;
-        tokens.mint("guest", vec!["admin".to_owned()], Some(60)).await.unwrap();
+        tokens.mint(order("guest", "admin", Some(60))).await.unwrap();
+        let scopes = serde_json::from_str(r#"{"config":["game/"]}"#).unwrap();
+        tokens.mint(Order { scopes, ..order("narrow", "admin", None) }).await.unwrap();
         assert!(matches!(tokens.revoke(&first, false).await, Err(Refused::LastAdmin)));
-        tokens.mint("second", vec!["admin".to_owned()], None).await.unwrap();
+        tokens.mint(order("second", "admin", None)).await.unwrap();
         tokens.revoke(&first, true).await.unwrap();
-        assert_eq!(tokens.list().await.unwrap().len(), 3, "a dry run changes nothing");
+        assert_eq!(tokens.list().await.unwrap().len(), 4, "a dry run changes nothing");
         tokens.revoke(&first, false).await.unwrap();
         assert!(matches!(tokens.revoke(&first, false).await, Err(Refused::Unknown)));
     }
@@ -249,7 +266,7 @@ mod tests {
     #[tokio::test]
     async fn a_token_ends_with_its_time() {
         let (_, tokens) = tokens();
-        let minted = tokens.mint("short", vec!["viewer".to_owned()], Some(0)).await.unwrap();
+        let minted = tokens.mint(order("short", "viewer", Some(0))).await.unwrap();
         assert!(tokens.check(&minted.secret).await.unwrap().is_none());
     }
 }

@@ -1,6 +1,6 @@
 //! What was done by whom.
 
-use axum::{Json, extract::State};
+use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -43,7 +43,10 @@ pub(super) struct AuditPage {
 
 /// The audit log of this master. Each record is chained to the one before by `prev` and `hash`.
 #[utoipa::path(get, path = "/audit", tag = "audit", params(AuditQuery), responses((status = 200, body = AuditPage), Denials))]
-pub(super) async fn audit(State(api): State<Api>, Ask(query): Ask<AuditQuery>) -> Result<Json<AuditPage>, Problem> {
+pub(super) async fn audit(
+    Extension(api): Extension<Api>,
+    Ask(query): Ask<AuditQuery>,
+) -> Result<Json<AuditPage>, Problem> {
     let limit = limit(query.limit)?;
     let wanted = Query {
         before: query.cursor,

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use axum::{
     Extension, Json,
-    extract::State,
     http::StatusCode,
     response::{IntoResponse, Response},
 };
@@ -107,7 +106,7 @@ impl From<Broadcast> for BroadcastMade {
         (status = 412, body = ProblemView, content_type = "application/problem+json", description = "selector_changed: it reaches others, or far more, than were counted"),
         Refusals))]
 pub(super) async fn send(
-    State(api): State<Api>,
+    Extension(api): Extension<Api>,
     Extension(caller): Extension<Caller>,
     Ask(DryRun { dry_run }): Ask<DryRun>,
     Body(new): Body<NewBroadcast>,
@@ -214,6 +213,20 @@ async fn at_gates(api: &Api, new: &NewBroadcast, push: &RawPush) -> (Vec<AtGate>
     (items, failed)
 }
 
+/// What the gates in scope have done.
+fn in_scope(api: &Api, broadcast: Arc<Broadcast>) -> Arc<Broadcast> {
+    let foreign = |gate: &str| api.members.admit(InstanceKind::Gate, gate).is_err();
+    let (items, failed) = (&broadcast.items, &broadcast.failed);
+    if !items.iter().any(|at| foreign(&at.gate)) && !failed.iter().any(|of| foreign(&of.node)) {
+        return broadcast;
+    }
+    let mut narrowed = (*broadcast).clone();
+    narrowed.items.retain(|at| !foreign(&at.gate));
+    narrowed.failed.retain(|of| !foreign(&of.node));
+    narrowed.partial = !narrowed.failed.is_empty();
+    Arc::new(narrowed)
+}
+
 /// How many.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -238,12 +251,12 @@ pub(super) struct BroadcastsPage {
 /// The last 500 broadcasts of this master.
 #[utoipa::path(get, path = "/broadcasts", tag = "users", params(BroadcastsQuery), responses((status = 200, body = BroadcastsPage), Denials))]
 pub(super) async fn list(
-    State(api): State<Api>,
+    Extension(api): Extension<Api>,
     Ask(query): Ask<BroadcastsQuery>,
 ) -> Result<Json<BroadcastsPage>, Problem> {
     let (items, more) = api.broadcasts.page(query.cursor.as_deref(), limit(query.limit)?);
     let next = more.then(|| items.last().map(|b| b.id.clone())).flatten();
-    Ok(Json(BroadcastsPage { items, next }))
+    Ok(Json(BroadcastsPage { items: items.into_iter().map(|b| in_scope(&api, b)).collect(), next }))
 }
 
 /// One broadcast of this master: where it is, and what each gate has done.
@@ -251,7 +264,7 @@ pub(super) async fn list(
     responses((status = 200, body = Broadcast),
         (status = 404, body = ProblemView, content_type = "application/problem+json", description = "this master has not sent it, or has sent 500 since"),
         Denials))]
-pub(super) async fn one(State(api): State<Api>, Name(id): Name) -> Result<Json<Arc<Broadcast>>, Problem> {
+pub(super) async fn one(Extension(api): Extension<Api>, Name(id): Name) -> Result<Json<Arc<Broadcast>>, Problem> {
     let none = || Problem::not_found("this master knows no such broadcast, or no more: it keeps the last 500");
-    api.broadcasts.find(&id).map(Json).ok_or_else(none)
+    api.broadcasts.find(&id).map(|b| Json(in_scope(&api, b))).ok_or_else(none)
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use axum::{Json, extract::State, http::StatusCode};
+use axum::{Extension, Json, http::StatusCode};
 use due_cluster::admin::{Ask as Question, Checked};
 use due_core::registry::{Instance, InstanceKind};
 use serde::Serialize;
@@ -58,9 +58,9 @@ pub(super) async fn canary(api: &Api, key: &str, value: &str) -> Result<Verdict,
     Ok(Verdict { fits, checked_by, partial: !fan.failed.is_empty(), failed: fan.failed })
 }
 
-/// Who may use settings.
+/// Who may use settings: a setting is the whole fleet's, whoever asks.
 fn users(api: &Api) -> Vec<Instance> {
-    let mut all = api.members.all();
+    let mut all = api.fleet.all();
     all.retain(|m| matches!(m.kind, InstanceKind::Gate | InstanceKind::Node));
     all
 }
@@ -121,7 +121,7 @@ pub(super) struct Schemas {
 /// What the programs that use a setting say that its values look like.
 #[utoipa::path(get, path = "/config/{key}/schema", tag = "config",
     params(("key" = String, Path, description = "with %2F for /")), responses((status = 200, body = Schemas), Denials))]
-pub(super) async fn schema_of(State(api): State<Api>, Name(key): Name) -> Result<Json<Schemas>, Problem> {
+pub(super) async fn schema_of(Extension(api): Extension<Api>, Name(key): Name) -> Result<Json<Schemas>, Problem> {
     plain(&key)?;
     let (schemas, failed) = schemas(&api, &key, users(&api)).await;
     let view = |(schema, nodes): (String, Vec<String>)| SchemaView {

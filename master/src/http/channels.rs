@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use axum::{Json, extract::State};
+use axum::{Extension, Json};
 use due_cluster::admin::{Ask as Question, ChannelView};
 use due_core::registry::InstanceKind;
 use serde::Serialize;
@@ -35,14 +35,14 @@ pub(super) struct Channels {
 
 /// Channels with subscribers.
 #[utoipa::path(get, path = "/channels", tag = "users", responses((status = 200, body = Channels), Denials))]
-pub(super) async fn list(State(api): State<Api>) -> Json<Channels> {
+pub(super) async fn list(Extension(api): Extension<Api>) -> Json<Channels> {
     Json(channels(&api, None).await)
 }
 
 /// One channel; one that nobody has subscribed to is empty.
 #[utoipa::path(get, path = "/channels/{name}", tag = "users", params(("name" = String, Path)),
     responses((status = 200, body = Channels), Denials))]
-pub(super) async fn one(State(api): State<Api>, Name(name): Name) -> Json<Channels> {
+pub(super) async fn one(Extension(api): Extension<Api>, Name(name): Name) -> Json<Channels> {
     Json(channels(&api, Some(name)).await)
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use axum::{Json, extract::State};
+use axum::{Extension, Json};
 use due_cluster::admin::{About, Ask as Question, Metrics};
 use due_core::registry::{Instance, InstanceKind, State as Standing};
 use serde::{Deserialize, Serialize};
@@ -48,7 +48,7 @@ pub(super) struct ClusterView {
 
 /// Sums over the fleet, and what an operator should look at.
 #[utoipa::path(get, path = "/cluster", tag = "cluster", responses((status = 200, body = ClusterView), Denials))]
-pub(super) async fn cluster(State(api): State<Api>) -> Json<ClusterView> {
+pub(super) async fn cluster(Extension(api): Extension<Api>) -> Json<ClusterView> {
     let all = api.members.all();
     let asked: Vec<Instance> =
         all.iter().filter(|m| matches!(m.kind, InstanceKind::Gate | InstanceKind::Node)).cloned().collect();
@@ -162,7 +162,7 @@ pub(super) struct Online {
 
 /// How many are online, and where.
 #[utoipa::path(get, path = "/online", tag = "cluster", params(By), responses((status = 200, body = Online), Denials))]
-pub(super) async fn online(State(api): State<Api>, Ask(By { by }): Ask<By>) -> Result<Json<Online>, Problem> {
+pub(super) async fn online(Extension(api): Extension<Api>, Ask(By { by }): Ask<By>) -> Result<Json<Online>, Problem> {
     let by = by.unwrap_or_else(|| "gate".to_owned());
     let label = by.strip_prefix("label:");
     if label.is_none() && !["gate", "name", "version"].contains(&by.as_str()) {

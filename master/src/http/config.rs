@@ -2,7 +2,6 @@
 
 use axum::{
     Extension, Json,
-    extract::State,
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -64,9 +63,13 @@ pub(super) struct ConfigPage {
     next: Option<String>,
 }
 
-/// The keys of live settings.
+/// The keys of live settings, those in scope.
 #[utoipa::path(get, path = "/config", tag = "config", params(ConfigQuery), responses((status = 200, body = ConfigPage), Denials))]
-pub(super) async fn list(State(api): State<Api>, Ask(query): Ask<ConfigQuery>) -> Result<Json<ConfigPage>, Problem> {
+pub(super) async fn list(
+    Extension(api): Extension<Api>,
+    Extension(caller): Extension<Caller>,
+    Ask(query): Ask<ConfigQuery>,
+) -> Result<Json<ConfigPage>, Problem> {
     let limit = limit(query.limit)?;
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
     if query.prefix.len() > 256 || !query.prefix.chars().all(plain) || query.prefix.split('/').any(|p| p == "..") {
@@ -74,13 +77,14 @@ pub(super) async fn list(State(api): State<Api>, Ask(query): Ask<ConfigQuery>) -
     }
     let all = api.admin.cluster().config().list(&query.prefix).await.map_err(backend)?;
     let after = |key: &str| query.cursor.as_ref().is_none_or(|cursor| key > cursor.as_str());
+    let shown = |key: &str| !key.starts_with('.') && caller.scopes.key(key).is_ok();
     let view = |(key, entry): (&std::sync::Arc<str>, &Entry)| SettingKey {
         key: key.to_string(),
         version: entry.version.to_string(),
         bytes: entry.value.len() as u64,
     };
     let mut items: Vec<SettingKey> =
-        all.iter().filter(|(key, _)| !key.starts_with('.') && after(key)).map(view).take(limit + 1).collect();
+        all.iter().filter(|(key, _)| shown(key) && after(key)).map(view).take(limit + 1).collect();
     let more = items.len() > limit;
     items.truncate(limit);
     let next = more.then(|| items.last().map(|s| s.key.clone())).flatten();
@@ -105,7 +109,7 @@ pub(super) struct SettingDetail {
     responses((status = 200, body = SettingDetail, headers(("ETag" = String, description = "for a change"))),
         (status = 404, body = ProblemView, content_type = "application/problem+json"), Denials))]
 pub(super) async fn one(
-    State(api): State<Api>,
+    Extension(api): Extension<Api>,
     Extension(caller): Extension<Caller>,
     Name(key): Name,
 ) -> Result<Response, Problem> {
@@ -202,7 +206,7 @@ fn expected(headers: &HeaderMap, now: Option<&Entry>) -> Result<Expect, Problem>
         (status = 428, body = ProblemView, content_type = "application/problem+json", description = "precondition_required"),
         Refusals))]
 pub(super) async fn put(
-    State(api): State<Api>,
+    Extension(api): Extension<Api>,
     Extension(caller): Extension<Caller>,
     Name(key): Name,
     (Ask(DryRun { dry_run }), headers): (Ask<DryRun>, HeaderMap),
@@ -239,7 +243,7 @@ pub(super) fn author(caller: &Caller, reason: &str) -> String {
 #[utoipa::path(post, path = "/config/{key}/validate", tag = "config", request_body = MaybeValue,
     params(("key" = String, Path)), responses((status = 200, body = Verdict), Refusals))]
 pub(super) async fn validate(
-    State(api): State<Api>,
+    Extension(api): Extension<Api>,
     Name(key): Name,
     Body(maybe): Body<MaybeValue>,
 ) -> Result<Json<Verdict>, Problem> {
@@ -273,7 +277,7 @@ pub(super) struct ConfigStatus {
 /// Which instance uses which version, and what was wrong with the last one.
 #[utoipa::path(get, path = "/config/{key}/status", tag = "config", params(("key" = String, Path)),
     responses((status = 200, body = ConfigStatus), Denials))]
-pub(super) async fn status(State(api): State<Api>, Name(key): Name) -> Result<Json<ConfigStatus>, Problem> {
+pub(super) async fn status(Extension(api): Extension<Api>, Name(key): Name) -> Result<Json<ConfigStatus>, Problem> {
     let version = load(&api, &key).await?.map(|e| e.version.to_string());
     let mut asked = api.members.all();
     asked.retain(|m| matches!(m.kind, InstanceKind::Gate | InstanceKind::Node));

@@ -19,7 +19,7 @@ use utoipa::{
 };
 
 use crate::{
-    auth::{Need, first_role, need},
+    auth::{Need, Reach, first_role, need},
     problem::ProblemView,
 };
 
@@ -53,22 +53,25 @@ pub(super) fn written(mut document: Document) -> Contract {
             ("DELETE", &mut item.delete),
         ];
         for (method, operation) in operations {
-            if let Some(operation) = operation {
-                tell(operation, need(method, path));
+            if let Some(operation) = operation
+                && let Some((need, reach)) = need(method, path)
+            {
+                tell(operation, need, reach);
             }
         }
     }
     Contract(serde_json::to_vec(&document).unwrap_or_default().into())
 }
 
-fn tell(operation: &mut Operation, need: Option<Need>) {
+fn tell(operation: &mut Operation, need: Need, reach: Reach) {
     let (role, permission) = match need {
-        Some(Need::May(permission)) => (first_role(permission).as_str(), Some(permission)),
-        Some(Need::Token) => ("any", None),
-        Some(Need::Nothing) | None => return,
+        Need::May(permission) => (first_role(permission).as_str(), Some(permission)),
+        Need::Token => ("any", None),
+        Need::Nothing => return,
     };
     operation.security = Some(vec![SecurityRequirement::new::<_, [&str; 0], &str>("token", [])]);
-    operation.extensions = Some(Extensions::builder().add("x-role", role).add("x-permission", permission).build());
+    let told = Extensions::builder().add("x-role", role).add("x-permission", permission).add("x-scope", reach.as_str());
+    operation.extensions = Some(told.build());
 }
 
 /// The contract of this API.

@@ -1,6 +1,6 @@
 //! Sending many users away: those who were counted before.
 
-use axum::{Extension, Json, extract::State};
+use axum::{Extension, Json};
 use due_cluster::admin::{Ask as Question, Filter, Kick, Kicked};
 use due_core::{
     Uid,
@@ -88,7 +88,7 @@ pub(super) struct CrowdKicked {
         (status = 412, body = ProblemView, content_type = "application/problem+json", description = "selector_changed: it finds far more than were counted"),
         Refusals))]
 pub(super) async fn kick(
-    State(api): State<Api>,
+    Extension(api): Extension<Api>,
     Extension(caller): Extension<Caller>,
     Ask(DryRun { dry_run }): Ask<DryRun>,
     Body(new): Body<CrowdKick>,
@@ -131,6 +131,7 @@ fn filter(selector: &Selector) -> Result<Filter, Problem> {
 type Found = (Instance, Uid, Option<u64>);
 
 async fn find(api: &Api, gate: Option<&str>, filter: Filter) -> Result<(Vec<Found>, Vec<Failed>), Problem> {
+    gate.map(|gate| api.members.admit(InstanceKind::Gate, gate)).transpose()?;
     let (mut found, mut failed) = (Vec::new(), Vec::new());
     for at in api.members.of(InstanceKind::Gate) {
         if gate.is_some_and(|gate| *at.id.0 != *gate) {

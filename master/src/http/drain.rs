@@ -1,6 +1,6 @@
 //! Emptying an instance that goes on running.
 
-use axum::{Extension, Json, extract::State, http::StatusCode};
+use axum::{Extension, Json, http::StatusCode};
 use due_cluster::admin::{About, Ask as Question, DrainView, Draining, Mode, StartDrain};
 use due_core::registry::{Instance, State as Standing};
 use serde::Deserialize;
@@ -45,7 +45,7 @@ fn a_minute() -> u64 {
 #[utoipa::path(post, path = "/nodes/{id}/drain", tag = "nodes", request_body = NewDrain,
     params(("id" = String, Path), OfKind, DryRun), responses((status = 202, body = Option<DrainView>), OfOneNode, Refusals))]
 pub(super) async fn start(
-    State(api): State<Api>,
+    Extension(api): Extension<Api>,
     Extension(caller): Extension<Caller>,
     Name(id): Name,
     (Ask(of), Ask(DryRun { dry_run })): (Ask<OfKind>, Ask<DryRun>),
@@ -83,14 +83,14 @@ fn already() -> Problem {
 
 fn has_another(api: &Api, member: &Instance) -> bool {
     let works = |m: &Instance| matches!(m.state, Standing::Work | Standing::Busy);
-    api.members.of(member.kind).iter().any(|m| m.id != member.id && m.name == member.name && works(m))
+    api.fleet.of(member.kind).iter().any(|m| m.id != member.id && m.name == member.name && works(m))
 }
 
 /// How its drain stands.
 #[utoipa::path(get, path = "/nodes/{id}/drain", tag = "nodes", params(("id" = String, Path), OfKind),
     responses((status = 200, body = DrainView), OfOneNode, Denials))]
 pub(super) async fn look(
-    State(api): State<Api>,
+    Extension(api): Extension<Api>,
     Name(id): Name,
     Ask(of): Ask<OfKind>,
 ) -> Result<Json<DrainView>, Problem> {
@@ -103,7 +103,7 @@ pub(super) async fn look(
 #[utoipa::path(delete, path = "/nodes/{id}/drain", tag = "nodes", params(("id" = String, Path), Ending),
     responses((status = 200, body = About), OfOneNode, Refusals))]
 pub(super) async fn cancel(
-    State(api): State<Api>,
+    Extension(api): Extension<Api>,
     Extension(caller): Extension<Caller>,
     Name(id): Name,
     Ask(ending): Ask<Ending>,

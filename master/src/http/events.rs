@@ -5,7 +5,6 @@ use std::{convert::Infallible, fmt::Write, time::Duration};
 use axum::{
     Extension, Json,
     body::Body,
-    extract::State,
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -83,20 +82,20 @@ pub(super) struct EventsPage {
 }
 
 /// What has happened in the fleet, as far as this master has seen it since it started: the last 4096 events. Acts are those
-/// of this master; what users had done to them is for those who may see users. An instance with 10 errors a second or more is
+/// of this master; what users had done to them is for those who may see users, everywhere. An instance with 10 errors a second or more is
 /// told by `errors.began`, and by `errors.ended` with their count when there were fewer for 5 seconds.
 #[utoipa::path(get, path = "/events", tag = "events", params(EventsQuery),
     responses((status = 200, body = EventsPage),
         (status = 410, body = ProblemView, content_type = "application/problem+json", description = "cursor_expired: it is of another master, or what stood behind it has gone"),
         Denials))]
 pub(super) async fn list(
-    State(api): State<Api>,
+    Extension(api): Extension<Api>,
     Extension(caller): Extension<Caller>,
     Ask(query): Ask<EventsQuery>,
 ) -> Result<Json<EventsPage>, Problem> {
     let limit = limit(query.limit)?;
     let wanted = Wanted { kind: query.kind, subject: query.subject };
-    let takes = |event: &Event| caller.may(event.need) && wanted.takes(event);
+    let takes = |event: &Event| sees(&api, &caller, event) && wanted.takes(event);
     let among = wanted.among(&api);
     let place = match query.cursor.as_deref() {
         Some(cursor) => among.place(cursor).filter(|place| among.reaches(*place)).ok_or_else(expired)?,
@@ -106,6 +105,12 @@ pub(super) async fn list(
     let cursor = among.cursor(behind.place);
     let more = !among.behind(behind.place, 1, takes).events.is_empty();
     Ok(Json(EventsPage { items: behind.events, next: more.then(|| cursor.clone()), cursor }))
+}
+
+/// Is it for this one?
+fn sees(api: &Api, caller: &Caller, event: &Event) -> bool {
+    let key = event.subject.strip_prefix("config/");
+    caller.may(event.need) && api.members.shows(&event.subject) && key.is_none_or(|key| caller.scopes.key(key).is_ok())
 }
 
 fn expired() -> Problem {
@@ -121,7 +126,7 @@ fn expired() -> Problem {
         (status = 410, body = ProblemView, content_type = "application/problem+json", description = "cursor_expired: it is of another master"),
         Denials))]
 pub(super) async fn stream(
-    State(api): State<Api>,
+    Extension(api): Extension<Api>,
     Extension(caller): Extension<Caller>,
     Extension(lasting): Extension<Lasting>,
     Ask(wanted): Ask<Wanted>,
@@ -194,7 +199,7 @@ impl Follower {
 
     /// What stands behind the place, if there is something for this one.
     fn piece(&mut self) -> Option<String> {
-        let takes = |event: &Event| self.caller.may(event.need) && self.wanted.takes(event);
+        let takes = |event: &Event| sees(&self.api, &self.caller, event) && self.wanted.takes(event);
         let behind = self.events.behind(self.place, AT_ONCE, takes);
         self.place = behind.place;
         let mut piece = String::new();

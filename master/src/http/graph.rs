@@ -1,8 +1,8 @@
 //! Who is linked to whom.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use axum::{Json, extract::State};
+use axum::{Extension, Json};
 use due_cluster::admin::{Ask as Question, LinkView};
 use due_core::registry::InstanceKind;
 use serde::Serialize;
@@ -68,7 +68,7 @@ pub(super) struct Graph {
 
 /// Instances and the links between them.
 #[utoipa::path(get, path = "/cluster/graph", tag = "cluster", responses((status = 200, body = Graph), Denials))]
-pub(super) async fn graph(State(api): State<Api>) -> Json<Graph> {
+pub(super) async fn graph(Extension(api): Extension<Api>) -> Json<Graph> {
     let all = api.members.all();
     let asked = all.iter().filter(|m| matches!(m.kind, InstanceKind::Gate | InstanceKind::Node)).cloned().collect();
     let fan = api.ask_all::<Vec<LinkView>>(asked, &Question::Links).await;
@@ -98,6 +98,10 @@ pub(super) async fn graph(State(api): State<Api>) -> Json<Graph> {
             edge.errors += link.errors;
         }
     }
+    let shown = |id: &str| all.iter().any(|m| *m.id.0 == *id);
+    let foreign =
+        api.fleet.all().into_iter().map(|m| m.id.to_string()).filter(|id| !shown(id)).collect::<BTreeSet<_>>();
+    edges.retain(|(_, to, _), _| !foreign.contains(to));
     for edge in edges.values_mut() {
         edge.sent_per_sec = api.pace.seen(format!("{} {} {}/sent", edge.from, edge.to, edge.kind), edge.sent);
     }

@@ -1,18 +1,21 @@
-//! What happens before any handler: whose token it is, whether it may, and how often it asks.
+//! What happens before any handler: whose token it is, whether it may, how far it reaches, and how often it asks.
+
+use std::collections::HashMap;
 
 use axum::{
-    extract::{MatchedPath, Request, State},
+    extract::{FromRequestParts, MatchedPath, Path, Query, Request, State},
     http::{Method, StatusCode, header, request::Parts},
     middleware::Next,
     response::{IntoResponse, Response},
 };
 use serde_json::json;
 
+use super::query::OfKind;
 use crate::{
     act::acted,
     api::Api,
     audit::Record,
-    auth::{Caller, Need, first_role, methods, need},
+    auth::{Caller, Need, OUT_OF_SCOPE, Reach, first_role, methods, need},
     problem::{Problem, backend},
 };
 
@@ -30,7 +33,7 @@ pub(super) async fn guard(State(api): State<Api>, request: Request, next: Next) 
 async fn admit(api: &Api, request: &mut Parts) -> Result<(), Problem> {
     let path = request.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str).to_owned();
     let needed = need(request.method.as_str(), &path);
-    if needed == Some(Need::Nothing) {
+    if matches!(needed, Some((Need::Nothing, _))) {
         return Ok(());
     }
     let caller = caller(api, request).await?;
@@ -38,7 +41,7 @@ async fn admit(api: &Api, request: &mut Parts) -> Result<(), Problem> {
         return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", "too many requests: wait a second"));
     }
     let changes = !matches!(request.method, Method::GET | Method::HEAD);
-    let refused = match needed {
+    let refused = match needed.map(|(need, _)| need) {
         Some(Need::May(permission)) if !caller.may(permission) => {
             let role = first_role(permission).as_str();
             let text = format!("this needs the permission {permission}, which the role {role} has");
@@ -48,14 +51,44 @@ async fn admit(api: &Api, request: &mut Parts) -> Result<(), Problem> {
         Some(_) => None,
         None => return Err(no_such(&path)),
     };
+    let mine = api.within(&caller.scopes);
+    let refused = match (refused, needed) {
+        (None, Some((_, reach))) => in_scope(&mine, &caller, request, reach).await.err(),
+        (refused, _) => refused,
+    };
     if let Some(problem) = refused {
         if changes {
             note(api, &caller, request, &problem).await;
         }
         return Err(problem);
     }
+    request.extensions.insert(mine);
     request.extensions.insert(caller);
     Ok(())
+}
+
+/// Is what the path names in the scopes of the token?
+async fn in_scope(mine: &Api, caller: &Caller, request: &mut Parts, reach: Reach) -> Result<(), Problem> {
+    let part = match reach {
+        Reach::Any | Reach::Nodes | Reach::Keys => return Ok(()),
+        Reach::Whole => return caller.scopes.whole(),
+        Reach::Node => "id",
+        Reach::Key => "key",
+    };
+    // A path that cannot be read is told so by the handler, which reads it in the same way.
+    let Ok(Path(mut parts)) = Path::<HashMap<String, String>>::from_request_parts(request, &()).await else {
+        return Ok(());
+    };
+    let name = parts.remove(part).unwrap_or_default();
+    if reach == Reach::Key {
+        return caller.scopes.key(&name);
+    }
+    let kind = Query::<OfKind>::try_from_uri(&request.uri).ok().and_then(|of| of.0.kind);
+    match mine.members.find(&name, kind.map(Into::into)) {
+        Err(problem) if problem.code == OUT_OF_SCOPE => Err(problem),
+        // Who is not there, or there twice, is told so by the handler.
+        _ => Ok(()),
+    }
 }
 
 /// Nothing is there for this method, or at all.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use axum::{Json, extract::State};
+use axum::{Extension, Json};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -29,7 +29,7 @@ pub(super) struct Info {
 
 /// Who answers.
 #[utoipa::path(get, path = "/info", tag = "master", responses((status = 200, body = Info), Denials))]
-pub(super) async fn info(State(api): State<Api>) -> Json<Info> {
+pub(super) async fn info(Extension(api): Extension<Api>) -> Json<Info> {
     Json(Info {
         id: api.id.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use axum::{Json, extract::State};
+use axum::{Extension, Json};
 use due_cluster::admin::{Ask as Question, Happened, Lately, LinkView, Metrics, RouteView, SessionView};
 use due_core::{mesh::SERVICES, registry::InstanceKind};
 use serde::{Deserialize, Serialize};
@@ -31,7 +31,7 @@ pub(super) struct Links {
 #[utoipa::path(get, path = "/nodes/{id}/links", tag = "nodes", params(("id" = String, Path), OfKind),
     responses((status = 200, body = Links), OfOneNode, Denials))]
 pub(super) async fn links(
-    State(api): State<Api>,
+    Extension(api): Extension<Api>,
     Name(id): Name,
     Ask(of): Ask<OfKind>,
 ) -> Result<Json<Links>, Problem> {
@@ -50,7 +50,7 @@ pub(super) struct RoutesOfNode {
 #[utoipa::path(get, path = "/nodes/{id}/routes", tag = "nodes", params(("id" = String, Path), OfKind),
     responses((status = 200, body = RoutesOfNode), OfOneNode, Denials))]
 pub(super) async fn routes_of(
-    State(api): State<Api>,
+    Extension(api): Extension<Api>,
     Name(id): Name,
     Ask(of): Ask<OfKind>,
 ) -> Result<Json<RoutesOfNode>, Problem> {
@@ -62,7 +62,7 @@ pub(super) async fn routes_of(
 #[utoipa::path(get, path = "/nodes/{id}/metrics", tag = "nodes", params(("id" = String, Path), OfKind),
     responses((status = 200, body = Metrics), OfOneNode, Denials))]
 pub(super) async fn metrics(
-    State(api): State<Api>,
+    Extension(api): Extension<Api>,
     Name(id): Name,
     Ask(of): Ask<OfKind>,
 ) -> Result<Json<Metrics>, Problem> {
@@ -114,7 +114,7 @@ pub(super) struct Connections {
 #[utoipa::path(get, path = "/nodes/{id}/connections", tag = "nodes", params(("id" = String, Path), ConnectionsQuery),
     responses((status = 200, body = Connections), OfOneNode, Denials))]
 pub(super) async fn connections(
-    State(api): State<Api>,
+    Extension(api): Extension<Api>,
     Name(id): Name,
     Ask(query): Ask<ConnectionsQuery>,
 ) -> Result<Json<Connections>, Problem> {
@@ -181,7 +181,7 @@ pub(super) struct ClusterRoutes {
 
 /// The routes of all nodes, who serves them, and what they have counted.
 #[utoipa::path(get, path = "/routes", tag = "cluster", responses((status = 200, body = ClusterRoutes), Denials))]
-pub(super) async fn routes(State(api): State<Api>) -> Json<ClusterRoutes> {
+pub(super) async fn routes(Extension(api): Extension<Api>) -> Json<ClusterRoutes> {
     let fan = api.ask_all::<Vec<RouteView>>(api.members.of(InstanceKind::Node), &Question::Routes).await;
     let mut all = BTreeMap::<(i32, String, String), ClusterRoute>::new();
     for (node, routes) in fan.items {
@@ -240,7 +240,7 @@ pub(super) struct Services {
 
 /// The services of the mesh, as the registry lists them.
 #[utoipa::path(get, path = "/services", tag = "cluster", responses((status = 200, body = Services), Denials))]
-pub(super) async fn services(State(api): State<Api>) -> Json<Services> {
+pub(super) async fn services(Extension(api): Extension<Api>) -> Json<Services> {
     let mut all = BTreeMap::<String, Vec<ServiceInstance>>::new();
     for m in api.members.of(InstanceKind::Mesh) {
         let names = m.labels.get(SERVICES).map(|list| list.split(',').map(str::to_owned).collect());

@@ -52,10 +52,10 @@ pub(crate) fn router(api: &Api) -> Router {
         .layer(axum::Extension(contract::written(contract)))
         .layer(DefaultBodyLimit::max(BODY))
         .layer(from_fn(contract::no_store))
-        .with_state(api.clone())
 }
 
-fn endpoints() -> OpenApiRouter<Api> {
+/// Their handlers get the `Api` of whoever asks as an extension, which the guard puts there: there is no other way to it.
+fn endpoints() -> OpenApiRouter {
     OpenApiRouter::new()
         .routes(routes!(contract::openapi))
         .routes(routes!(info::info))

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use axum::{
     Extension, Json,
-    extract::State,
     http::{HeaderMap, header},
     response::{IntoResponse, Response},
 };
@@ -109,7 +108,10 @@ pub(super) struct NodesPage {
 
 /// Instances that the registry lists.
 #[utoipa::path(get, path = "/nodes", tag = "nodes", params(NodesQuery), responses((status = 200, body = NodesPage), Denials))]
-pub(super) async fn list(State(api): State<Api>, Ask(query): Ask<NodesQuery>) -> Result<Json<NodesPage>, Problem> {
+pub(super) async fn list(
+    Extension(api): Extension<Api>,
+    Ask(query): Ask<NodesQuery>,
+) -> Result<Json<NodesPage>, Problem> {
     let limit = limit(query.limit)?;
     let label = match &query.label {
         Some(text) => Some(text.split_once('=').ok_or_else(|| Problem::invalid("label: write NAME=VALUE"))?),
@@ -162,7 +164,12 @@ pub(super) struct NodeDetail {
 /// One instance. Gates and nodes are asked themselves.
 #[utoipa::path(get, path = "/nodes/{id}", tag = "nodes", params(("id" = String, Path), OfKind),
     responses((status = 200, body = NodeDetail, headers(("ETag" = String, description = "for a change"))), OfOneNode, Denials))]
-pub(super) async fn one(State(api): State<Api>, Name(id): Name, Ask(of): Ask<OfKind>) -> Result<Response, Problem> {
+pub(super) async fn one(
+    Extension(api): Extension<Api>,
+    Extension(caller): Extension<Caller>,
+    Name(id): Name,
+    Ask(of): Ask<OfKind>,
+) -> Result<Response, Problem> {
     let member = api.members.find(&id, of.kind.map(Into::into))?;
     if !matches!(member.kind, InstanceKind::Gate | InstanceKind::Node) {
         let listed = NodeView::from(member);
@@ -176,7 +183,10 @@ pub(super) async fn one(State(api): State<Api>, Name(id): Name, Ask(of): Ask<OfK
     );
     let about = about?;
     let tag = about.revision.clone();
-    let (about, metrics, config_revision) = (Some(about), Some(metrics?), versions?);
+    let (about, metrics, mut config_revision) = (Some(about), Some(metrics?), versions?);
+    if let Some(versions) = &mut config_revision {
+        versions.retain(|key, _| caller.scopes.key(key).is_ok());
+    }
     Ok(tagged(&tag, NodeDetail { listed: member.into(), about, metrics, config_revision }))
 }
 
@@ -227,7 +237,7 @@ pub(super) struct NodeChange {
         (status = 428, body = ProblemView, content_type = "application/problem+json", description = "precondition_required: without If-Match"),
         OfOneNode, Refusals))]
 pub(super) async fn change(
-    State(api): State<Api>,
+    Extension(api): Extension<Api>,
     Extension(caller): Extension<Caller>,
     Name(id): Name,
     (Ask(of), Ask(DryRun { dry_run }), headers): (Ask<OfKind>, Ask<DryRun>, HeaderMap),
@@ -235,6 +245,7 @@ pub(super) async fn change(
 ) -> Result<Response, Problem> {
     let seen = Some(if_match(&headers)?);
     let member = api.members.find(&id, of.kind.map(Into::into))?;
+    caller.scopes.keeps(&change.labels)?;
     let state = change.state.map(|s| if s == Settable::Work { Standing::Work } else { Standing::Busy });
     let detail = json!({ "state": change.state, "weight": change.weight, "labels": change.labels });
     let question = Question::Change(Change { state, weight: change.weight, labels: change.labels, seen, dry_run });

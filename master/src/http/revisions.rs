@@ -4,7 +4,6 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use axum::{
     Extension, Json,
-    extract::State,
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -81,7 +80,7 @@ async fn records(api: &Api, key: &str) -> Result<Vec<Record>, Problem> {
 #[utoipa::path(get, path = "/config/{key}/revisions", tag = "config", params(("key" = String, Path)),
     responses((status = 200, body = Revisions), Denials))]
 pub(super) async fn list(
-    State(api): State<Api>,
+    Extension(api): Extension<Api>,
     Extension(caller): Extension<Caller>,
     Name(key): Name,
 ) -> Result<Json<Revisions>, Problem> {
@@ -129,7 +128,7 @@ pub(super) struct RevisionDetail {
         (status = 404, body = ProblemView, content_type = "application/problem+json", description = "no such write is kept"),
         Denials))]
 pub(super) async fn one(
-    State(api): State<Api>,
+    Extension(api): Extension<Api>,
     Extension(caller): Extension<Caller>,
     Numbered(key, number): Numbered,
     Ask(against): Ask<Against>,
@@ -209,7 +208,7 @@ pub(super) struct Rollback {
         (status = 412, body = ProblemView, content_type = "application/problem+json", description = "precondition_failed: it has changed meanwhile"),
         Refusals))]
 pub(super) async fn rollback(
-    State(api): State<Api>,
+    Extension(api): Extension<Api>,
     Extension(caller): Extension<Caller>,
     Name(key): Name,
     Ask(DryRun { dry_run }): Ask<DryRun>,

@@ -2,7 +2,6 @@
 
 use axum::{
     Extension, Json,
-    extract::State,
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -40,7 +39,8 @@ impl From<RoleSet> for RoleView {
             Need::May(permission) => role.permissions.contains(permission),
             Need::Token | Need::Nothing => true,
         };
-        let may = NEEDS.iter().filter(|(.., need)| opens(need)).map(|(method, path, _)| format!("{method} {path}"));
+        let may =
+            NEEDS.iter().filter(|(_, _, need, _)| opens(need)).map(|(method, path, ..)| format!("{method} {path}"));
         Self {
             may: may.collect(),
             permissions: role.permissions.into_iter().map(str::to_owned).collect(),
@@ -59,7 +59,7 @@ pub(super) struct RoleList {
 
 /// The roles, and what each may do.
 #[utoipa::path(get, path = "/roles", tag = "auth", responses((status = 200, body = RoleList), Denials))]
-pub(super) async fn list(State(api): State<Api>) -> Result<Json<RoleList>, Problem> {
+pub(super) async fn list(Extension(api): Extension<Api>) -> Result<Json<RoleList>, Problem> {
     let all = api.roles.all().await.map_err(backend)?;
     Ok(Json(RoleList { items: all.into_iter().map(RoleView::from).collect() }))
 }
@@ -68,7 +68,7 @@ pub(super) async fn list(State(api): State<Api>) -> Result<Json<RoleList>, Probl
 #[utoipa::path(get, path = "/roles/{name}", tag = "auth", params(("name" = String, Path)),
     responses((status = 200, body = RoleView, headers(("ETag" = String, description = "for a change"))),
         (status = 404, body = ProblemView, content_type = "application/problem+json"), Denials))]
-pub(super) async fn one(State(api): State<Api>, Name(name): Name) -> Result<Response, Problem> {
+pub(super) async fn one(Extension(api): Extension<Api>, Name(name): Name) -> Result<Response, Problem> {
     let role = api.roles.one(&name).await.map_err(backend)?;
     Ok(tagged(role.ok_or_else(|| Problem::not_found(format!("there is no role {name}")))?))
 }
@@ -101,7 +101,7 @@ pub(super) struct NewRole {
         (status = 428, body = ProblemView, content_type = "application/problem+json", description = "precondition_required"),
         Refusals))]
 pub(super) async fn put(
-    State(api): State<Api>,
+    Extension(api): Extension<Api>,
     Extension(caller): Extension<Caller>,
     Name(name): Name,
     (Ask(DryRun { dry_run }), headers): (Ask<DryRun>, HeaderMap),

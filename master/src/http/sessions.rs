@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use axum::{Json, extract::State};
+use axum::{Extension, Json};
 use due_cluster::admin::{Ask as Question, Cursor, Filter, Page, SessionView, SessionsPage};
 use due_core::registry::{Instance, InstanceKind};
 use serde::{Deserialize, Serialize};
@@ -74,10 +74,11 @@ pub(super) struct Sessions {
 /// Looks for sessions. Whoever stays connected from the first page to the last is on one of them, and only one.
 #[utoipa::path(get, path = "/sessions", tag = "users", params(SessionsQuery), responses((status = 200, body = Sessions), Denials))]
 pub(super) async fn sessions(
-    State(api): State<Api>,
+    Extension(api): Extension<Api>,
     Ask(query): Ask<SessionsQuery>,
 ) -> Result<Json<Sessions>, Problem> {
     let limit = limit(query.limit)?;
+    query.gate.as_ref().map(|gate| api.members.admit(InstanceKind::Gate, gate)).transpose()?;
     let filter = Filter {
         uid: query.uid.as_deref().map(read_uid).transpose()?,
         uid_prefix: query.uid_prefix.clone(),

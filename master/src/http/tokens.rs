@@ -1,6 +1,6 @@
 //! Tokens: who am I, who is there, one more, one less.
 
-use axum::{Extension, Json, extract::State, http::StatusCode};
+use axum::{Extension, Json, http::StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
@@ -12,7 +12,7 @@ use super::{
 use crate::{
     act::Deed,
     api::Api,
-    auth::{Caller, Refused},
+    auth::{Caller, NewScopes, Order, Refused, Scopes},
     problem::{Denials, Problem, ProblemView, Refusals, backend},
 };
 
@@ -27,13 +27,15 @@ pub(super) struct Me {
     roles: Vec<String>,
     /// What these may, all together.
     permissions: Vec<String>,
+    /// How far it reaches.
+    scopes: Scopes,
 }
 
 /// Whose token this is.
 #[utoipa::path(get, path = "/auth/me", tag = "auth", responses((status = 200, body = Me), Denials))]
 pub(super) async fn me(Extension(caller): Extension<Caller>) -> Json<Me> {
     let permissions = caller.can.into_iter().map(str::to_owned).collect();
-    Json(Me { id: caller.id, name: caller.name, roles: caller.roles, permissions })
+    Json(Me { id: caller.id, name: caller.name, roles: caller.roles, permissions, scopes: caller.scopes })
 }
 
 /// A token, without what makes it one.
@@ -49,6 +51,8 @@ pub(super) struct TokenView {
     created: u64,
     /// When it ends, in seconds since 1970; never without.
     expires: Option<u64>,
+    /// How far it reaches.
+    scopes: Scopes,
 }
 
 /// All tokens.
@@ -60,7 +64,7 @@ pub(super) struct TokenList {
 
 /// All tokens; none can be shown again.
 #[utoipa::path(get, path = "/auth/tokens", tag = "auth", responses((status = 200, body = TokenList), Denials))]
-pub(super) async fn list(State(api): State<Api>) -> Result<Json<TokenList>, Problem> {
+pub(super) async fn list(Extension(api): Extension<Api>) -> Result<Json<TokenList>, Problem> {
     let kept = api.tokens.list().await.map_err(backend)?;
     let view = |k: crate::auth::Kept| TokenView {
         id: k.id,
@@ -68,6 +72,7 @@ pub(super) async fn list(State(api): State<Api>) -> Result<Json<TokenList>, Prob
         roles: k.roles,
         created: k.created,
         expires: k.expires,
+        scopes: k.scopes,
     };
     Ok(Json(TokenList { items: kept.into_iter().map(view).collect() }))
 }
@@ -88,6 +93,8 @@ pub(super) struct NewToken {
     /// It ends after so many seconds; never without.
     #[schema(minimum = 1)]
     ttl_secs: Option<u64>,
+    /// How far it reaches; everywhere without.
+    scopes: Option<NewScopes>,
 }
 
 /// A token that was made.
@@ -101,11 +108,11 @@ pub(super) struct NewTokenMade {
     expires: Option<u64>,
 }
 
-/// Makes a token, and shows it this once.
+/// Makes a token, and shows it this once. Only a token without scopes makes others: nobody hands out more than he has.
 #[utoipa::path(post, path = "/auth/tokens", tag = "auth", request_body = NewToken,
     responses((status = 201, body = NewTokenMade), Refusals))]
 pub(super) async fn mint(
-    State(api): State<Api>,
+    Extension(api): Extension<Api>,
     Extension(caller): Extension<Caller>,
     Body(new): Body<NewToken>,
 ) -> Result<(StatusCode, Json<NewTokenMade>), Problem> {
@@ -126,11 +133,11 @@ pub(super) async fn mint(
     if new.ttl_secs == Some(0) {
         return Err(Problem::field("ttl_secs", "write 1 or more, or nothing"));
     }
-    let detail = json!({ "name": new.name, "roles": roles, "ttl_secs": new.ttl_secs });
+    let scopes = new.scopes.unwrap_or_default().checked()?;
+    let detail = json!({ "name": new.name, "roles": roles, "ttl_secs": new.ttl_secs, "scopes": scopes });
+    let order = Order { name: new.name, roles, ttl_secs: new.ttl_secs, scopes };
     let deed = Deed { verb: "token.mint", resource: "token".to_owned(), reason: &new.reason, dry_run: false, detail };
-    let minted = api
-        .act(&caller, deed, async { api.tokens.mint(&new.name, roles, new.ttl_secs).await.map_err(refused) })
-        .await?;
+    let minted = api.act(&caller, deed, async { api.tokens.mint(order).await.map_err(refused) }).await?;
     let made = NewTokenMade { id: minted.kept.id, token: minted.secret, expires: minted.kept.expires };
     Ok((StatusCode::CREATED, Json(made)))
 }
@@ -139,7 +146,7 @@ pub(super) async fn mint(
 #[utoipa::path(delete, path = "/auth/tokens/{id}", tag = "auth", params(("id" = String, Path), Ending),
     responses((status = 204), (status = 404, body = ProblemView, content_type = "application/problem+json"), Refusals))]
 pub(super) async fn revoke(
-    State(api): State<Api>,
+    Extension(api): Extension<Api>,
     Extension(caller): Extension<Caller>,
     Name(id): Name,
     Ask(ending): Ask<Ending>,

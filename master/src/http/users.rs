@@ -1,11 +1,8 @@
 //! One user: the truth on one page, the door, a word.
 
-use std::{
-    collections::BTreeMap,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::collections::BTreeMap;
 
-use axum::{Extension, Json, extract::State};
+use axum::{Extension, Json};
 use due_cluster::{
     To,
     admin::{Ask as Question, Happened, Kick, Kicked, Lately, RawPush, SessionView, UserAtNode, newest_first},
@@ -24,6 +21,7 @@ use crate::{
     act::Deed,
     api::Api,
     auth::Caller,
+    clock,
     fanout::{BUDGET, Failed},
     problem::{Denials, OfOneNode, Problem, ProblemView, Refusals, backend},
 };
@@ -37,7 +35,7 @@ pub(super) struct Bound {
     node: String,
     /// Since which epoch.
     epoch: u64,
-    /// What the node knows; nothing if it has not answered.
+    /// What the node knows; nothing if it has not answered, or is out of scope.
     there: Option<UserAtNode>,
 }
 
@@ -84,10 +82,11 @@ pub(super) struct UserView {
     params(("uid" = String, Path, description = "a number, or a text; the text of digits in double quotes")),
     responses((status = 200, body = UserView),
         (status = 404, body = ProblemView, content_type = "application/problem+json", description = "offline; `last_seen` is when, in seconds since 1970, and `last_end` how the last session ended, as far as gates remember it"), Denials))]
-pub(super) async fn look(State(api): State<Api>, User(uid): User) -> Result<Json<UserView>, Problem> {
+pub(super) async fn look(Extension(api): Extension<Api>, User(uid): User) -> Result<Json<UserView>, Problem> {
     let record = api.admin.locate(&uid).await.map_err(backend)?;
     let (mut events, silent) = lately(&api, &uid).await;
     let slot = record.gate.ok_or_else(|| last_seen(offline(&uid), &events))?;
+    api.members.admit(InstanceKind::Gate, &slot.owner.id.0)?;
     let gates = api.members.of(InstanceKind::Gate).into_iter().filter(|m| m.owner() == slot.owner).collect();
     let at_gate = api.ask_all::<Option<SessionView>>(gates, &Question::Session(uid.clone())).await;
     let all = api.members.of(InstanceKind::Node);
@@ -114,7 +113,7 @@ pub(super) async fn look(State(api): State<Api>, User(uid): User) -> Result<Json
     Ok(Json(UserView {
         gate: slot.owner.id.to_string(),
         epoch: slot.epoch.0,
-        last_seen: session.as_ref().map(|s| now().saturating_sub(s.silent_ms / 1000)),
+        last_seen: session.as_ref().map(|s| clock::seconds().saturating_sub(s.silent_ms / 1000)),
         session,
         nodes: bound.collect(),
         actors,
@@ -128,10 +127,6 @@ pub(super) async fn look(State(api): State<Api>, User(uid): User) -> Result<Json
 
 /// Events of a user on a page.
 const SHOWN: usize = 20;
-
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| t.as_secs())
-}
 
 /// What gates remember of a user, newest first, and which have not answered.
 async fn lately(api: &Api, uid: &Uid) -> (Vec<HappenedAt>, Vec<Failed>) {
@@ -192,7 +187,7 @@ pub(super) struct KickMade {
 #[utoipa::path(post, path = "/users/{uid}/kick", tag = "users", request_body = NewKick,
     params(("uid" = String, Path), DryRun), responses((status = 200, body = KickMade), OfOneNode, Refusals))]
 pub(super) async fn kick(
-    State(api): State<Api>,
+    Extension(api): Extension<Api>,
     Extension(caller): Extension<Caller>,
     User(uid): User,
     Ask(DryRun { dry_run }): Ask<DryRun>,
@@ -283,7 +278,7 @@ pub(super) struct PushMade {
 #[utoipa::path(post, path = "/users/{uid}/push", tag = "users", request_body = NewPush,
     params(("uid" = String, Path), DryRun), responses((status = 200, body = PushMade), OfOneNode, Refusals))]
 pub(super) async fn push(
-    State(api): State<Api>,
+    Extension(api): Extension<Api>,
     Extension(caller): Extension<Caller>,
     User(uid): User,
     Ask(DryRun { dry_run }): Ask<DryRun>,
@@ -296,6 +291,7 @@ pub(super) async fn push(
     let doing = async {
         let record = api.admin.locate(&uid).await.map_err(backend)?;
         let slot = record.gate.ok_or_else(|| offline(&uid))?;
+        api.members.admit(InstanceKind::Gate, &slot.owner.id.0)?;
         if dry_run {
             return Ok(PushMade { queued: 1, full: 0, offline: 0, unknown: 0, dry_run });
         }

@@ -10,5 +10,6 @@ mod nodes;
 mod odd;
 mod roles;
 mod schemathesis;
+mod scopes;
 mod users;
 mod world;
