@@ -5,7 +5,7 @@ use std::time::Duration;
 use due_core::{Kind, registry::State};
 use due_testkit::cluster::{CallError, Ended};
 
-use crate::play::{ADD, HELD, HELD_PLAY, LOGIN, PLAY, Play, STAY, WHERE};
+use crate::play::{ADD, HELD, HELD_PLAY, LOGIN, PLAY, Play, STAY, STAY_LATER, WHERE};
 
 fn refused<T>(result: Result<T, CallError>) -> Option<u32> {
     result.err().and_then(|e| e.code())
@@ -105,6 +105,27 @@ async fn a_hanging_node_serves_its_bound_users_and_gets_no_new_ones() {
         seen |= cluster.client().await.call(WHERE, &()).await == Ok(owner);
     }
     assert!(seen, "a node that works again gets users again");
+}
+
+// A gate keeps the way of each client's last message.
+#[tokio::test(start_paused = true)]
+async fn the_next_message_follows_what_has_changed_since_the_last_one() {
+    let play = Play::new();
+    let cluster = play.cluster(false).nodes(2).start().await;
+    let ann = cluster.client().await;
+    ann.call(LOGIN, &7).await.unwrap();
+    let first = ann.call(STAY, &()).await.unwrap();
+    assert_eq!((ann.call(WHERE, &()).await, ann.call(WHERE, &()).await), (Ok(first), Ok(first)));
+    cluster.announce(&format!("game-{first}"), State::Hang).await.unwrap();
+    cluster.advance(Duration::from_secs(1)).await;
+    let second = ann.call(WHERE, &()).await.unwrap();
+    assert_ne!(second, first, "nobody stays with a node that hangs");
+    assert_eq!((ann.call(PLAY, &()).await, ann.call(PLAY, &()).await), (Ok(first), Ok(first)), "but for the bound");
+    let bound = ann.send(STAY_LATER, &()).unwrap();
+    assert_eq!((ann.call(PLAY, &()).await, ann.call(PLAY, &()).await), (Ok(first), Ok(first)), "not yet");
+    play.open(1);
+    assert_eq!(bound.await, Ok(second));
+    assert_eq!(ann.call(PLAY, &()).await, Ok(second), "the user has moved");
 }
 
 #[tokio::test(start_paused = true)]

@@ -38,6 +38,8 @@ pub(crate) const WAIT: Notify<u64, Json> = Notify::new(10, "wait");
 pub(crate) const JOIN: Call<(), (), Json> = Call::new(11, "join");
 /// Pushes so many [`PAGE`]s; how many were taken and how many refused goes into the log.
 pub(crate) const FLOOD: Notify<u64, Json> = Notify::new(12, "flood");
+/// As [`STAY`], once [`Play::open`] lets it.
+pub(crate) const STAY_LATER: Call<(), u64, Json> = Call::new(14, "stay.later");
 /// Pushes [`SCORE`]s from 0 up to this.
 pub(crate) const COUNT: Notify<u64, Json> = Notify::new(13, "count");
 pub(crate) const NEWS: Push<u64, Json> = Push::new(101, "news");
@@ -157,6 +159,7 @@ fn routes() -> Routes<Here> {
         .route(HELD, held)
         .route(LOGIN, login)
         .route(STAY, stay)
+        .route(STAY_LATER, stay_later)
         .route(PLAY, |State(n): State<u64>| n)
         .route(HELD_PLAY, held)
         .route(SAY, |me: Session, State(here): State<Here>, Msg(n): Msg<u64>| here.note(&me, n.to_string()))
@@ -194,6 +197,11 @@ async fn login(me: Session, Msg(uid): Msg<i64>) -> Result<u64, Fault> {
 async fn stay(me: Session, State(here): State<Here>) -> Result<u64, Fault> {
     me.bind_node().await?;
     Ok(here.number)
+}
+
+async fn stay_later(me: Session, State(here): State<Here>) -> Result<u64, Fault> {
+    here.wait().await;
+    stay(me, State(here)).await
 }
 
 async fn say_slowly(me: Session, State(here): State<Here>, Msg(n): Msg<u64>) {
