@@ -74,6 +74,19 @@ async fn a_kick_tells_why_and_ends_the_calls() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_closes_after_a_kick_is_still_told_of_the_kick() {
+    let mut server = Server::start().await;
+    let (client, mut remote) = server.pair().await;
+    let answer = client.call(ADD, &(1, 1));
+    remote.data().await;
+    remote.kick(1002, "cheating").await;
+    answer.await.unwrap_err();
+    // The connection is still being closed.
+    client.close().await;
+    assert_eq!(client.closed().await, Closed::Kicked { code: 1002, text: "cheating".into() });
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_second_login_elsewhere_is_not_fought() {
     let mut server = Server::start().await;
     let builder = server.client().reconnect(Backoff::default());

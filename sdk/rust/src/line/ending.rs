@@ -33,10 +33,16 @@ impl Line {
         self.leave(Closed::Local);
     }
 
-    /// Remembers why the connection ends: the first reason, but for a kick and this program's own wish.
+    /// Remembers why the connection ends: the first reason, but for a kick and this program's own wish. That wish comes
+    /// too late to be the reason where nothing would follow anyhow.
     fn because(&mut self, reason: Closed) {
-        let own = self.why == Some(Closed::Local);
-        if self.why.is_none() || (!own && matches!(reason, Closed::Local | Closed::Kicked { .. })) {
+        let stands = match (&self.why, &reason) {
+            (None, _) => false,
+            (Some(Closed::Local), _) => true,
+            (Some(why), Closed::Local) => !why.may_return(),
+            (Some(_), reason) => !matches!(reason, Closed::Kicked { .. }),
+        };
+        if !stands {
             self.why = Some(reason);
         }
     }
