@@ -18,7 +18,7 @@ pub(crate) struct AllArgs {
     #[arg(long, value_name = "FOLDER")]
     json: PathBuf,
     /// Compare with these, each scenario with those it can.
-    #[arg(long, value_enum, value_delimiter = ',', default_values = ["epoll", "due", "nano", "pitaya"])]
+    #[arg(long, value_enum, value_delimiter = ',', default_values = ["epoll", "due", "nano", "pitaya", "kcpgo"])]
     against: Vec<Against>,
     /// Only these scenarios; the summary has what stands in the folder of the others.
     #[arg(long, value_delimiter = ',')]
@@ -99,7 +99,13 @@ const PLAN: &[Step] = &[
     Step { name: "s9", runs: 12, wants: &[Peers, Pace], full: "", quick: "--visitors 4 --storm 50" },
     Step { name: "s10", runs: 24, wants: &[Pace], full: "", quick: "--callers 8 --bodies 100" },
     Step { name: "s11", runs: 7, wants: &[Pace], full: "--actors 1000000", quick: "--actors 100" },
-    Step { name: "s12", runs: 3, wants: &[Pace], full: "", quick: "--sessions 10 --loss 0,20" },
+    Step {
+        name: "s12",
+        runs: 10,
+        wants: &[Peers, Pace, Syscalls],
+        full: "--seconds 3",
+        quick: "--sessions 10 --loss 0,20",
+    },
     Step { name: "s13", runs: 16, wants: &[Pace, Syscalls], full: "", quick: PAIR },
     Step { name: "extras", runs: 16, wants: &[Pace, Syscalls], full: "", quick: "--connections 2 --body 64" },
     Step {

@@ -19,6 +19,8 @@ pub(crate) enum Against {
     Nano,
     /// pitaya, in Go.
     Pitaya,
+    /// kcp-go, in Go.
+    Kcpgo,
 }
 
 /// An empty folder beside the programs, for what a peer would read its settings from.

@@ -3,7 +3,7 @@
 use std::{
     cell::RefCell,
     io::{BufRead, BufReader},
-    net::{Ipv4Addr, SocketAddr, TcpListener},
+    net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket},
     process::{Child, ChildStdout, Command, Stdio},
     sync::{
         atomic::{AtomicU16, Ordering},
@@ -64,7 +64,10 @@ pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     /// What stands for `{home}`.
     pub(crate) home: SocketAddr,
-    children: Vec<Child>,
+    /// What it was started as, with its addresses.
+    subject: Subject,
+    cores: Option<Cores>,
+    children: RefCell<Vec<Child>>,
     /// Processes that load it for this program.
     helpers: RefCell<Vec<u32>>,
 }
@@ -86,33 +89,54 @@ impl Server {
         let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let (address, home) = (local(free_port()?), local(free_port()?));
         let places = [(ADDRESS, address), (HOME, home), (AWAY, local(free_port()?))];
-        let mut server = Self { address, home, children: Vec::new(), helpers: RefCell::default() };
-        for command in &subject.commands {
-            let put =
-                |word: &String| places.iter().fold(word.clone(), |w, (name, at)| w.replace(name, &at.to_string()));
-            server.spawn(command.iter().map(put).collect(), cores)?;
-            server.wait_ready(subject)?;
-        }
-        if subject.commands.len() > 1 || subject.role == Role::Peer {
-            server.wait_answer(subject).map_err(|e| format!("{} does not answer: {e}", subject.name))?;
-        }
+        let put = |word: &String| places.iter().fold(word.clone(), |w, (name, at)| w.replace(name, &at.to_string()));
+        let commands = subject.commands.iter().map(|words| words.iter().map(put).collect()).collect();
+        let subject = Subject { commands, ..subject.clone() };
+        let server = Self { address, home, subject, cores, children: RefCell::default(), helpers: RefCell::default() };
+        server.spawn_all()?;
         Ok(server)
     }
 
-    fn spawn(&mut self, words: Vec<String>, cores: Option<Cores>) -> Fallible<()> {
+    /// Ends its processes and starts them again at the same addresses: for clients that leave without a goodbye, whose
+    /// sessions would go on through the next run.
+    pub(crate) fn restart(&self) -> Fallible<()> {
+        self.kill();
+        self.spawn_all()
+    }
+
+    fn spawn_all(&self) -> Fallible<()> {
+        let subject = &self.subject;
+        for command in &subject.commands {
+            self.spawn(command)?;
+            self.wait_ready(subject)?;
+        }
+        if subject.tcp && (subject.commands.len() > 1 || subject.role == Role::Peer) {
+            self.wait_answer(subject).map_err(|e| format!("{} does not answer: {e}", subject.name))?;
+        }
+        Ok(())
+    }
+
+    fn spawn(&self, words: &[String]) -> Fallible<()> {
         let (program, args) = words.split_first().ok_or("an empty command")?;
         let mut command = Command::new(program);
         command.args(args).stdin(Stdio::null()).stdout(Stdio::piped());
         // A child inherits the cores of the thread that starts it.
-        cores.map_or(Ok(()), |cores| pin(cores.server))?;
+        self.cores.map_or(Ok(()), |cores| pin(cores.server))?;
         let child = command.spawn();
-        cores.map_or(Ok(()), |cores| pin(cores.client))?;
-        self.children.push(child.map_err(|e| format!("{} does not start: {e}", words.join(" ")))?);
+        self.cores.map_or(Ok(()), |cores| pin(cores.client))?;
+        self.children.borrow_mut().push(child.map_err(|e| format!("{} does not start: {e}", words.join(" ")))?);
         Ok(())
     }
 
-    fn wait_ready(&mut self, subject: &Subject) -> Fallible<()> {
-        let stdout = self.children.last_mut().and_then(|child| child.stdout.take());
+    fn kill(&self) {
+        for mut child in self.children.take().into_iter().rev() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    fn wait_ready(&self, subject: &Subject) -> Fallible<()> {
+        let stdout = self.children.borrow_mut().last_mut().and_then(|child| child.stdout.take());
         match wait_ready(stdout.ok_or("standard output is not a pipe")?) {
             Err(mpsc::RecvTimeoutError::Disconnected) => Err(Ended(subject.name.clone()).into()),
             Err(e) => Err(format!("{} did not say `ready`: {e}", subject.name).into()),
@@ -132,9 +156,9 @@ impl Server {
         }
     }
 
-    /// The numbers of the processes, in the order of the commands.
+    /// The numbers of the processes that run now, in the order of the commands.
     pub(crate) fn pids(&self) -> impl Iterator<Item = u32> {
-        self.children.iter().map(Child::id)
+        self.children.borrow().iter().map(Child::id).collect::<Vec<_>>().into_iter()
     }
 
     /// The processes that load it for this program: what they use is not foreign.
@@ -150,10 +174,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        for child in self.children.iter_mut().rev() {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
+        self.kill();
     }
 }
 
@@ -179,7 +200,8 @@ fn free_port() -> Fallible<u16> {
     let start = (std::process::id().wrapping_mul(251) % u32::from(COUNT)) as u16;
     for _ in 0..COUNT {
         let port = FIRST + (start + NEXT.fetch_add(1, Ordering::Relaxed) % COUNT) % COUNT;
-        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+        let at = (Ipv4Addr::LOCALHOST, port);
+        if TcpListener::bind(at).is_ok() && UdpSocket::bind(at).is_ok() {
             return Ok(port);
         }
     }

@@ -3,7 +3,10 @@
 
 use std::{
     net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -12,7 +15,7 @@ use due_sdk::{Client, EventLoop, Raw};
 use futures_util::future::try_join_all;
 use tokio::{
     runtime::{Builder, Runtime},
-    time::{MissedTickBehavior, interval},
+    time::{MissedTickBehavior, interval_at},
 };
 
 use crate::{
@@ -32,7 +35,7 @@ const AT_ONCE: usize = 100;
 /// Sessions behind a network that loses datagrams.
 pub(crate) struct Sessions {
     clients: Vec<Client>,
-    body: Bytes,
+    body: usize,
     /// Calls a second of each.
     rate: f64,
     runtime: Runtime,
@@ -50,28 +53,33 @@ impl Sessions {
             let mut clients = Vec::with_capacity(count);
             while clients.len() < count {
                 let wanted = AT_ONCE.min(count - clients.len());
-                let builder = Client::builder(&url).timeout(ANSWER_LIMIT).on(&event_loop);
+                // Without a hello: kcp-go knows none.
+                let builder = Client::builder(&url).hello(false).timeout(ANSWER_LIMIT).on(&event_loop);
                 clients.extend(try_join_all((0..wanted).map(|_| builder.clone().connect())).await?);
             }
             Fallible::Ok(clients)
         })?;
-        Ok(Self { clients, body: vec![7; body].into(), rate, runtime, _shim: shim })
+        Ok(Self { clients, body, rate, runtime, _shim: shim })
     }
 }
 
 impl Drive for Sessions {
-    /// Calls that go out late because the process is busy count as late: latency is from the tick.
+    /// Calls that go out late because the process is busy count as late: latency is from the tick. Every answer is waited
+    /// for and checked, and counts for latency; the rate is that of answers that came within `time`.
     fn drive(&mut self, time: Duration) -> Fallible<Outcome> {
-        let latency = Arc::new(Mutex::new(Histogram::new()));
         let begin = Instant::now();
+        let told =
+            Arc::new(Told { end: begin + time, latency: Mutex::new(Histogram::new()), within: AtomicU64::new(0) });
         let period = Duration::from_secs_f64(1.0 / self.rate);
         self.runtime.block_on(async {
-            let all: Vec<_> = self
-                .clients
-                .iter()
-                .map(|client| {
-                    let (client, body, latency) = (client.clone(), self.body.clone(), latency.clone());
-                    tokio::spawn(call(client, body, period, begin + time, latency))
+            let count = self.clients.len().max(1) as f64;
+            let all: Vec<_> = (0_u32..)
+                .zip(&self.clients)
+                .map(|(place, client)| {
+                    // Nobody's clients tick together.
+                    let first = begin + period.mul_f64(f64::from(place) / count);
+                    let session = Session { client: client.clone(), place, body: self.body, told: told.clone() };
+                    tokio::spawn(session.call(first, period))
                 })
                 .collect();
             for one in all {
@@ -79,37 +87,67 @@ impl Drive for Sessions {
             }
             Fallible::Ok(())
         })?;
-        let latency = Arc::into_inner(latency).ok_or("a session goes on")?;
-        Ok(Outcome { elapsed: begin.elapsed(), latency: latency.into_inner().unwrap_or_else(PoisonError::into_inner) })
+        let Told { latency, within, .. } = Arc::into_inner(told).ok_or("a session goes on")?;
+        let latency = latency.into_inner().unwrap_or_else(PoisonError::into_inner);
+        // As if those that came later had come at the same rate.
+        let elapsed = time.mul_f64(latency.total().max(1) as f64 / within.into_inner().max(1) as f64);
+        Ok(Outcome { elapsed, latency })
     }
 }
 
-/// One session: a call at each tick, answers as they come.
-async fn call(
-    client: Client,
-    body: Bytes,
-    period: Duration,
+/// What the answers of a stretch add up to.
+struct Told {
     end: Instant,
-    latency: Arc<Mutex<Histogram>>,
-) -> Fallible<()> {
-    let mut ticks = interval(period);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
-    let mut answers = Vec::new();
-    loop {
-        let due = ticks.tick().await.into_std();
-        if due >= end {
-            break;
+    latency: Mutex<Histogram>,
+    /// Answers before the end.
+    within: AtomicU64,
+}
+
+impl Told {
+    fn answered(&self, due: Instant) {
+        let now = Instant::now();
+        self.latency.lock().unwrap_or_else(PoisonError::into_inner).record((now - due).as_nanos() as u64);
+        self.within.fetch_add(u64::from(now <= self.end), Ordering::Relaxed);
+    }
+}
+
+/// One client and what it sends.
+struct Session {
+    client: Client,
+    place: u32,
+    body: usize,
+    told: Arc<Told>,
+}
+
+impl Session {
+    /// A call at each tick until the stretch ends, answers as they come.
+    async fn call(self, first: Instant, period: Duration) -> Fallible<()> {
+        let mut ticks = interval_at(first.into(), period);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
+        let mut answers = Vec::new();
+        for number in 0.. {
+            let due = ticks.tick().await.into_std();
+            if due >= self.told.end {
+                break;
+            }
+            let body = self.marked(number);
+            let (answer, told) = (self.client.call(ECHO, &body), self.told.clone());
+            answers.push(tokio::spawn(async move {
+                let same = answer.await? == body;
+                told.answered(due);
+                if same { Ok(()) } else { Err("an answer differs from its request".into()) }
+            }));
         }
-        let (answer, latency, body) = (client.call(ECHO, &body), latency.clone(), body.clone());
-        answers.push(tokio::spawn(async move {
-            let same = answer.await? == body;
-            latency.lock().unwrap_or_else(PoisonError::into_inner).record(due.elapsed().as_nanos() as u64);
-            if same { Ok(()) } else { Err("an answer differs from its request".into()) }
-        }));
+        for answer in answers {
+            let end: Fallible<()> = answer.await?;
+            end?;
+        }
+        Ok(())
     }
-    for answer in answers {
-        let end: Fallible<()> = answer.await?;
-        end?;
+
+    /// A body that no other call of any session has, as far as it is long enough.
+    fn marked(&self, number: u32) -> Bytes {
+        let mark = self.place.to_be_bytes().into_iter().chain(number.to_be_bytes());
+        mark.chain(std::iter::repeat(7)).take(self.body).collect()
     }
-    Ok(())
 }

@@ -20,6 +20,8 @@ const DATAGRAM: usize = 2048;
 const TICK: Duration = Duration::from_millis(50);
 /// The token of the socket that clients send to.
 const FRONT: u64 = u64::MAX;
+/// Bytes that may wait at each side: what is lost is lost on purpose.
+const BUFFER: usize = 4 << 20;
 /// Datagrams of one socket before the next has its turn.
 const TURN: usize = 64;
 
@@ -49,6 +51,7 @@ impl Shim {
         let address = front.local_addr()?;
         let told = Arc::<Told>::default();
         front.set_nonblocking(true)?;
+        enlarge(&front);
         let chance = Chance { state: 0x9e37_79b9_7f4a_7c15, limit: (loss * u64::MAX as f64) as u64 };
         let shared = told.clone();
         let thread = std::thread::spawn(move || {
@@ -127,6 +130,7 @@ impl Relay {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
         socket.connect(self.server)?;
         socket.set_nonblocking(true)?;
+        enlarge(&socket);
         let at = self.back.len();
         self.poller.add(&socket, at as u64)?;
         self.back.push((socket, client));
@@ -143,6 +147,12 @@ impl Relay {
             }
         }
     }
+}
+
+/// The system may give less.
+fn enlarge(socket: &UdpSocket) {
+    let _ = rustix::net::sockopt::set_socket_recv_buffer_size(socket, BUFFER);
+    let _ = rustix::net::sockopt::set_socket_send_buffer_size(socket, BUFFER);
 }
 
 /// Numbers that look like chance.

@@ -19,7 +19,7 @@ use crate::{
 /// Which servers, where, and what becomes of the figures.
 #[derive(clap::Args)]
 pub(crate) struct Common {
-    /// Compare with these: epoll,due,nano,pitaya; each where the scenario can. Peers are built with go first.
+    /// Compare with these: epoll,due,nano,pitaya,kcpgo; each where the scenario can. Peers are built with go first.
     #[arg(long, value_enum, value_delimiter = ',', default_values = ["epoll"])]
     against: Vec<Against>,
     /// A further server: it echoes at {tcp} and prints `ready`. May be given several times.
@@ -81,6 +81,11 @@ impl Common {
     /// The same for pitaya.
     pub(crate) fn pitaya(&self) -> Fallible<Option<PathBuf>> {
         self.has(Against::Pitaya).then(|| peers::build("pitaya")).transpose()
+    }
+
+    /// The same for kcp-go.
+    pub(crate) fn kcpgo(&self) -> Fallible<Option<PathBuf>> {
+        self.has(Against::Kcpgo).then(|| peers::build("kcpgo")).transpose()
     }
 
     /// The servers of `--peer`.

@@ -20,6 +20,8 @@ pub(crate) struct Subject {
     pub(crate) commands: Vec<Vec<String>>,
     pub(crate) dialect: Dialect,
     pub(crate) content: Content,
+    /// Does it listen for tcp? If not, nobody asks it for an answer before the load: it is ready when it says so.
+    pub(crate) tcp: bool,
 }
 
 /// Servers of ours that find each other: the first of them serves the rest.
@@ -36,6 +38,7 @@ impl Subject {
             commands: commands.collect(),
             dialect: Dialect::Due,
             content: Content::Marked,
+            tcp: true,
         })
     }
 
@@ -61,7 +64,7 @@ impl Subject {
 
     /// The same, to clients on kcp.
     pub(crate) fn kcp() -> Fallible<Self> {
-        Self::own("ours", Role::Ours, &["serve --kcp {tcp}"])
+        Ok(Self::own("ours", Role::Ours, &["serve --kcp {tcp}"])?.over_udp())
     }
 
     /// The handler on a node: in the same process, over links in memory.
@@ -132,6 +135,11 @@ impl Subject {
         Self { dialect: Dialect::Pomelo("room.echo.raw"), ..Self::peer("pitaya", &[&room, &gate]) }
     }
 
+    /// kcp-go as one process, and an echo above it.
+    pub(crate) fn kcpgo(program: &Path) -> Self {
+        Self::peer("kcp-go", &[&format!("{} --tcp {ADDRESS}", program.display())]).over_udp()
+    }
+
     /// A program of others.
     pub(crate) fn peer(name: &str, commands: &[&str]) -> Self {
         Self {
@@ -140,7 +148,13 @@ impl Subject {
             commands: commands.iter().map(|command| words(command)).collect(),
             dialect: Dialect::Due,
             content: Content::Marked,
+            tcp: true,
         }
+    }
+
+    /// Listening for datagrams.
+    pub(crate) fn over_udp(self) -> Self {
+        Self { tcp: false, ..self }
     }
 
     /// Under another name.
