@@ -16,7 +16,7 @@
 //! |---|---|---|---|
 //! | `nodelay` | on | | retry after 30 ms at the least instead of 100, and back off slowly |
 //! | `interval` | 10ms | 10ms to 5s | the longest that an acknowledgement waits for company |
-//! | `resend` | 2 | 0 is off | retry at once what so many later segments overtook |
+//! | `resend` | 2 | 0 is off | retry at once what so many later segments overtook; one is enough while at most four are under way |
 //! | `nc` | on | | no congestion control: only the windows bound what is under way |
 //! | `mtu` | 1200 | 64 to 1500 bytes | the longest datagram that leaves: it is never cut up, so it must pass every way (tunnels!) |
 //! | `snd-wnd` | 256 | 2 to 8192 segments | most that is under way to one peer |

@@ -16,6 +16,9 @@ use crate::kcp::{
 const PEER_WINDOW: u32 = 32;
 /// A push is sent early at most so often: a forged acknowledgement must not make us send for ever.
 const FAST_TRIES: u8 = 5;
+/// While no more than this are under way one overtaking push is enough: hardly any others are there to overtake it, and
+/// the timeout is longer than a game can wait.
+const THIN: usize = 4;
 /// First and longest ms between questions for a closed window.
 const PROBE_FIRST: u64 = 500;
 const PROBE_LONGEST: u64 = 30_000;
@@ -160,14 +163,20 @@ impl Sender {
             push.acked = true;
             self.scattered += push.len as u64;
         }
+        let enough = self.enough();
         for push in self.flight.iter_mut().take(at).filter(|push| !push.acked && !before(ts, push.ts)) {
             push.overtaken += 1;
-            self.overtaken |= push.is_overtaken(self.resend);
+            self.overtaken |= push.is_overtaken(enough);
         }
         while self.flight.front().is_some_and(|push| push.acked) {
             self.drop_first();
         }
         self.settle();
+    }
+
+    /// How many pushes must overtake one that is then sent again; 0 is never.
+    fn enough(&self) -> u32 {
+        if self.flight.len() <= THIN { self.resend.min(1) } else { self.resend }
     }
 
     fn drop_first(&mut self) {
@@ -222,8 +231,9 @@ impl Sender {
             return lost;
         }
         (self.late_at, self.overtaken) = (NEVER, false);
+        let enough = self.enough();
         for (i, push) in self.flight.iter_mut().enumerate().filter(|(_, push)| !push.acked) {
-            let again = if push.is_overtaken(self.resend) {
+            let again = if push.is_overtaken(enough) {
                 lost.overtaken += 1;
                 push.fast_tries += 1;
                 Some(rtt.timeout())
@@ -287,8 +297,8 @@ impl Sender {
 }
 
 impl Push {
-    fn is_overtaken(&self, resend: u32) -> bool {
-        resend != 0 && self.overtaken >= resend && self.fast_tries < FAST_TRIES
+    fn is_overtaken(&self, enough: u32) -> bool {
+        enough != 0 && self.overtaken >= enough && self.fast_tries < FAST_TRIES
     }
 
     fn sent(&mut self, now: u64, timeout: u32) {

@@ -199,6 +199,30 @@ fn a_lost_push_is_sent_again_before_its_timeout() {
     assert!(all < none, "{all} ms against {none} ms");
 }
 
+/// One push in a datagram for each of `count` writes, of which the last is acknowledged after 5 ms: which go out again at once.
+fn sent_again(count: u32, resend: u32) -> Vec<u8> {
+    let mut end = Arq::new(7, &Tuning { resend, ..tuning() }, 0);
+    for _ in 0..count {
+        end.write(0, b"tick");
+        end.flush(0, &mut Datagrams::new(1400));
+    }
+    end.input(5, &Datagram::parse(&forged(Cmd::Ack, 256, 0, count - 1, 0)).unwrap());
+    let mut out = Datagrams::new(28);
+    if end.due().is_some_and(|due| due <= 5) {
+        end.flush(5, &mut out);
+    }
+    out.iter().map(|push| push[12]).collect()
+}
+
+#[test]
+fn while_few_are_under_way_one_that_overtakes_is_enough() {
+    assert_eq!(sent_again(2, 2), [0]);
+    assert_eq!(sent_again(4, 2), [0, 1, 2]);
+    assert!(sent_again(5, 2).is_empty());
+    assert_eq!(sent_again(5, 1), [0, 1, 2, 3]);
+    assert!(sent_again(2, 0).is_empty(), "off is off");
+}
+
 #[test]
 fn a_peer_that_does_not_read_closes_the_window_and_opens_it_again() {
     let mut pair = Pair::new([tuning(); 2], CLEAN, 9);
