@@ -40,10 +40,14 @@ struct World {
 
 impl World {
     async fn new() -> Self {
+        Self::guarding("").await
+    }
+
+    async fn guarding(policy: &str) -> Self {
         let (tx, token) = oneshot::channel();
         let tx = Mutex::new(Some(tx));
         let announce = move |token: &str| drop(tx.lock().unwrap().take().map(|tx| tx.send(token.to_owned())));
-        let master = Master::new().listen("127.0.0.1:0").announce(announce);
+        let master = Master::new().listen("127.0.0.1:0").announce(announce).guard(policy);
         let speed = Live::<Speed>::new(|bytes: &[u8]| serde_json::from_slice(bytes));
         let follows = speed.clone();
         let node = Node::new("game").id("game-1").routes(Routes::new().route(LOGIN, login));
@@ -268,4 +272,44 @@ async fn what_is_wrong_with_the_way_to_a_master_is_named() {
     let file = due(&["ps", "--token-file", "/nowhere/token"], "", &[]).await;
     assert!(file.err.contains("/nowhere/token"), "{}", file.err);
     assert_eq!(due(&["kick", "7"], "", &[("DUE_TOKEN", "x")]).await.code, Some(2), "a reason is asked for");
+}
+
+#[tokio::test]
+async fn roles_are_shown_made_and_set() {
+    let world = World::new().await;
+    let listed = world.due(&["role", "list"]).await;
+    assert!(listed.out.contains("support") && listed.out.contains("users:kick"), "{}", listed.out);
+    let set =
+        ["role", "set", "night", "--permission", "nodes:read", "--permission", "users:kick", "--reason", "a test"];
+    let early = world.due(&set).await;
+    assert!(early.code == Some(1) && early.err.contains("--create"), "{}", early.err);
+    let made = world.json(&[&set[..], &["--create"]].concat()).await;
+    assert_eq!((&made["revision"], &made["permissions"]), (&json!(1), &json!(["nodes:read", "users:kick"])));
+    let less = ["role", "set", "night", "--permission", "nodes:read", "--reason", "a test"];
+    assert_eq!(world.json(&less).await["revision"], 2);
+    let stale = world.due(&[&less[..], &["--if-revision", "1"]].concat()).await;
+    assert!(stale.err.contains("precondition_failed"), "{}", stale.err);
+    assert_eq!(world.json(&["role", "show", "night"]).await["permissions"], json!(["nodes:read"]));
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn what_waits_for_a_second_person_is_said_shown_and_approved() {
+    let world = World::guarding("config=approve").await;
+    let made = world.json(&["token", "create", "bob", "--role", "config", "--reason", "the second person"]).await;
+    let bob = [("DUE_MASTER", &*world.master), ("DUE_TOKEN", made["token"].as_str().unwrap())];
+    let set = ["config", "set", "speed", "{\"limit\": 7}", "--create", "--reason", "faster", "--json"];
+    let asked = world.due(&set).await;
+    let pending: Value = serde_json::from_str(&asked.out).unwrap();
+    let id = pending["id"].as_str().unwrap();
+    assert!(asked.code == Some(0) && asked.err.contains(&format!("due approvals approve {id}")), "{}", asked.err);
+    let listed = world.due(&["approvals"]).await;
+    assert!(listed.out.contains(id) && listed.out.contains("pending"), "{}", listed.out);
+    let own = world.due(&["approvals", "approve", id, "--reason", "me too"]).await;
+    assert!(own.code == Some(1) && own.err.contains("second_person_needed"), "{}", own.err);
+    let approved = due(&["approvals", "approve", id, "--reason", "seen", "--json"], "", &bob).await;
+    assert_eq!(approved.code, Some(0), "{}", approved.err);
+    assert_eq!(world.json(&["approvals", "show", id]).await["decision"]["outcome"], "done");
+    assert_eq!(world.json(&["config", "get", "speed"]).await["value"], "{\"limit\": 7}");
+    world.stop().await;
 }

@@ -37,6 +37,7 @@ impl Api {
         let record = Record {
             actor: caller.id.clone(),
             actor_name: caller.name.clone(),
+            approved_by: caller.approved_by.clone(),
             verb: deed.verb.to_owned(),
             resource: deed.resource,
             reason: reason.to_owned(),
@@ -60,7 +61,9 @@ impl Api {
 
 /// What is in the audit log, as far as it is for those who may see what it is about.
 pub(crate) fn acted(record: &Record) -> Event {
+    let secret = ["approval/tokens/", "approval/roles/"].iter().any(|begin| record.resource.starts_with(begin));
     let need = match record.verb.split('.').next() {
+        _ if secret => "audit:read",
         Some("user" | "users") => "users:read",
         Some("token" | "role" | "denied") => "audit:read",
         _ => "events:read",

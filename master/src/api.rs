@@ -7,7 +7,7 @@ use due_core::Result;
 
 use crate::{
     audit::Audit,
-    auth::{Caller, Holder, Rates, Roles, Scopes, Tokens},
+    auth::{Approvals, Caller, Holder, Policy, Rates, Roles, Scopes, Tokens},
     broadcasts::Broadcasts,
     events::Events,
     idempotency::Remembered,
@@ -29,6 +29,9 @@ pub(crate) struct Inner {
     pub(crate) fleet: Members,
     pub(crate) tokens: Tokens,
     pub(crate) roles: Roles,
+    pub(crate) approvals: Approvals,
+    /// What waits for a second person.
+    pub(crate) policy: Policy,
     pub(crate) rates: Rates,
     pub(crate) audit: Audit,
     pub(crate) remembered: Remembered,
@@ -56,7 +59,7 @@ impl Api {
     pub(crate) async fn caller(&self, holder: Holder) -> Result<Caller> {
         let can = self.roles.permit(&holder.roles).await?;
         let Holder { id, name, roles, scopes } = holder;
-        Ok(Caller { id, name, roles, can, scopes })
+        Ok(Caller { id, name, roles, can, scopes, approved_by: None })
     }
 }
 

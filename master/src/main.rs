@@ -20,6 +20,9 @@ struct Args {
     /// How many requests a second a token may make
     #[arg(long, value_name = "N", default_value_t = 50)]
     rate: u32,
+    /// What waits for a second person: kick_all=approve,.. of kick_all, broadcast, drain, config, roles, tokens
+    #[arg(long, value_name = "ACTION=approve,..", default_value = "")]
+    guard: String,
     /// Processes that serve each other registry, locator, event bus and settings: the first one is their home
     #[arg(long, value_name = "HOST:PORT,..")]
     peers: Option<String>,
@@ -28,7 +31,7 @@ struct Args {
 }
 
 fn app(args: Args) -> due::Result<App> {
-    let master = Master::new().listen(args.listen).read_only(args.read_only).rate(args.rate);
+    let master = Master::new().listen(args.listen).read_only(args.read_only).rate(args.rate).guard(args.guard);
     let master = match args.audit.contains("://") {
         true => master.audit(audit::Redis::new(redis(&args.audit)?)),
         false => master.audit(audit::File::new(args.audit)),

@@ -17,7 +17,7 @@ use tokio::{net::TcpListener, task::JoinSet};
 use crate::{
     api::{Api, Inner},
     audit::{self, Audit, Sink},
-    auth::{Rates, Roles, Tokens},
+    auth::{Approvals, Policy, Rates, Roles, Tokens},
     events::Events,
     http,
     members::Members,
@@ -43,6 +43,7 @@ pub struct Master {
     listen: String,
     read_only: bool,
     rate: u32,
+    guard: String,
     audit: Box<dyn Sink>,
     announce: Announce,
 }
@@ -58,6 +59,7 @@ impl Master {
             listen: "127.0.0.1:0".to_owned(),
             read_only: false,
             rate: 50,
+            guard: String::new(),
             audit: Box::new(audit::Memory::default()),
             announce: Box::new(|token| {
                 let _ = writeln!(std::io::stderr(), "the master's first token, shown this once: {token}");
@@ -90,6 +92,13 @@ impl Master {
         self
     }
 
+    /// What waits until a second person has approved it, such as `kick_all=approve,config=approve`: of `kick_all`, `broadcast`,
+    /// `drain`, `config`, `roles` and `tokens`. Nothing by default; a wrong word ends the start.
+    pub fn guard(mut self, policy: impl Into<String>) -> Self {
+        self.guard = policy.into();
+        self
+    }
+
     /// Where the audit log goes, such as [`audit::File`].
     pub fn audit(mut self, sink: impl Sink) -> Self {
         self.audit = Box::new(sink);
@@ -118,9 +127,11 @@ impl Part for Master {
 #[async_trait]
 impl Beside for Master {
     async fn start(self: Box<Self>, admin: Admin) -> Result<Started> {
+        let policy = Policy::parse(&self.guard)?;
         let (listener, addr) = bind(&self.listen).await?;
         let source = token_source(&admin);
-        let (tokens, roles) = (Tokens::new(source.clone()), Roles::new(source));
+        let (tokens, roles) = (Tokens::new(source.clone()), Roles::new(source.clone()));
+        let approvals = Approvals::new(source);
         if let Some(token) = tokens.first().await? {
             (self.announce)(&token);
         }
@@ -142,6 +153,8 @@ impl Beside for Master {
             fleet,
             tokens,
             roles,
+            approvals,
+            policy,
             rates,
             audit,
             remembered,

@@ -111,6 +111,16 @@ impl Members {
         self.scopes.node(id, listed.or_else(left).unwrap_or(&none))
     }
 
+    /// Refuses an id that is of one that is out of scope, of whatever kind.
+    pub(crate) fn admit_any(&self, id: &str) -> Result<(), Problem> {
+        let mut found = self.everybody();
+        found.retain(|m| *m.id.0 == *id);
+        match found.is_empty() {
+            true => self.scopes.node(id, &BTreeMap::new()),
+            false => found.iter().try_for_each(|m| self.scopes.node(id, &m.labels)),
+        }
+    }
+
     /// May this be seen, `gate/gate-1` or another subject of an event? What is done to users may be done anywhere.
     pub(crate) fn shows(&self, subject: &str) -> bool {
         let (word, rest) = subject.split_once('/').unwrap_or((subject, ""));

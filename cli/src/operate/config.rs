@@ -162,9 +162,7 @@ impl Operator<'_> {
             }
         };
         let body = change.body([("value", json!(value))]);
-        let done = self.api.send_if(Method::PUT, path, (&change.query(), condition), &body).await?;
-        self.say(done.body);
-        Ok(())
+        self.change_if(Method::PUT, path, (&change.query(), condition), &body).await
     }
 }
 

@@ -1,11 +1,13 @@
 //! What operators do: each command is one or two requests to a master.
 
+mod approvals;
 mod audit;
 mod broadcast;
 mod config;
 mod drain;
 mod events;
 mod fleet;
+mod roles;
 mod tokens;
 mod users;
 
@@ -14,18 +16,20 @@ use reqwest::Method;
 use serde_json::{Map, Value, json};
 
 use crate::{
-    api::{Api, Query},
+    api::{Api, If, Query},
     failure::{Failure, Outcome},
     print::{Printer, complain},
     table::{Column, list, table},
 };
 
+use approvals::Approvals;
 use audit::Audit;
 use broadcast::Broadcast;
 use config::Config;
 use drain::Drain;
 use events::Events;
 use fleet::{Node, Route};
+use roles::Role;
 use tokens::Token;
 use users::{Kick, Push, User};
 
@@ -57,6 +61,11 @@ pub(crate) enum Command {
     /// Tokens of the master's API.
     #[command(subcommand)]
     Token(Token),
+    /// What roles may.
+    #[command(subcommand)]
+    Role(Role),
+    /// What waits for a second person: shown, approved, rejected.
+    Approvals(Approvals),
     /// What was done, by whom, why.
     Audit(Audit),
     /// What has happened in the fleet; with --follow what happens.
@@ -132,6 +141,8 @@ impl Operator<'_> {
             Command::Config(what) => self.config(what).await,
             Command::Drain(what) => self.drain(what).await,
             Command::Token(what) => self.token(what).await,
+            Command::Role(what) => self.role(what).await,
+            Command::Approvals(what) => self.approvals(what).await,
             Command::Audit(what) => self.audit(what).await,
             Command::Events(what) => self.events(what).await,
         }
@@ -161,6 +172,15 @@ impl Operator<'_> {
     /// Makes a change and shows what came of it.
     async fn change(&self, method: Method, path: &str, query: &Query, body: Option<&Value>) -> Outcome {
         let body = self.api.send(method, path, query, body).await?.body;
+        tell_pending(&body);
+        self.say(body);
+        Ok(())
+    }
+
+    /// The same, unless what is changed is not as it was seen any more.
+    async fn change_if(&self, method: Method, path: &str, how: (&Query, If), body: &Value) -> Outcome {
+        let body = self.api.send_if(method, path, how, body).await?.body;
+        tell_pending(&body);
         self.say(body);
         Ok(())
     }
@@ -168,6 +188,14 @@ impl Operator<'_> {
     fn say(&self, body: Value) {
         tell_failed(&body);
         self.printer.say(|| if body.is_null() { "done".to_owned() } else { list(&body) }, || body.clone());
+    }
+}
+
+/// Nothing is done yet where a master wants two persons.
+fn tell_pending(body: &Value) {
+    let text = |name: &str| body.get(name).and_then(Value::as_str);
+    if let (Some("pending"), Some(id), Some(_)) = (text("state"), text("id"), body.get("expires_at")) {
+        complain(&format!("nothing is done yet: a second person has to say `due approvals approve {id} --reason ..`"));
     }
 }
 

@@ -30,6 +30,9 @@ pub struct Record {
     pub actor: String,
     /// The name of the token.
     pub actor_name: String,
+    /// Who has let it be done, where that needs a second person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approved_by: Option<String>,
     /// What is done: `user.kick`.
     pub verb: String,
     /// To what: `user/ann`.

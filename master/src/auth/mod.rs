@@ -1,5 +1,7 @@
 //! Who may do what: tokens, roles, scopes, rates.
 
+mod approvals;
+mod guarded;
 mod needs;
 mod permissions;
 mod rate;
@@ -10,6 +12,8 @@ mod tokens;
 
 use std::collections::BTreeSet;
 
+pub(crate) use approvals::{Approvals, Asked, Decision, Held, NotAsked, NotDecided, Person};
+pub(crate) use guarded::{Action, Policy, action};
 pub(crate) use needs::{NEEDS, Need, Reach, methods, need};
 pub(crate) use permissions::{Permission, first_role, known};
 pub(crate) use rate::Rates;
@@ -63,6 +67,8 @@ pub(crate) struct Caller {
     pub(crate) can: BTreeSet<Permission>,
     /// How far it reaches.
     pub(crate) scopes: Scopes,
+    /// Who has approved what is asked in this one's name, for people.
+    pub(crate) approved_by: Option<String>,
 }
 
 impl Caller {

@@ -3,7 +3,7 @@
 use super::Permission;
 
 use Need::May;
-use Reach::{Any, Key, Keys, Node, Nodes, Whole};
+use Reach::{Any, Asked, Key, Keys, Node, Nodes, Whole};
 
 /// Who may use an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +31,9 @@ pub(crate) enum Reach {
     Key,
     /// It is about several settings: its handler leaves those out that are out of scope.
     Keys,
+    /// It is about requests that wait for a second person: its handler keeps to those that this token has asked for, or
+    /// whose reach its scopes cover.
+    Asked,
     /// It is about the whole fleet, or hands out what scopes limit: for tokens without scopes.
     Whole,
 }
@@ -44,6 +47,7 @@ impl Reach {
             Self::Nodes => "nodes",
             Self::Key => "key",
             Self::Keys => "keys",
+            Self::Asked => "asked",
             Self::Whole => "whole",
         }
     }
@@ -95,6 +99,10 @@ pub(crate) const NEEDS: &[(&str, &str, Need, Reach)] = &[
     ("GET", "/api/v1/config/{key}/status", May("config:read"), Key),
     ("GET", "/api/v1/cluster/graph", May("cluster:read"), Nodes),
     ("POST", "/api/v1/users/kick", May("crowds:kick"), Nodes),
+    ("GET", "/api/v1/approvals", Need::Token, Asked),
+    ("GET", "/api/v1/approvals/{id}", Need::Token, Asked),
+    ("POST", "/api/v1/approvals/{id}/approve", Need::Token, Asked),
+    ("POST", "/api/v1/approvals/{id}/reject", Need::Token, Asked),
     ("GET", "/api/v1/events", May("events:read"), Nodes),
     ("GET", "/api/v1/events/stream", May("events:read"), Nodes),
 ];

@@ -106,6 +106,18 @@ impl Scopes {
         Err(out_of_scope(text).with("prefix", begins))
     }
 
+    /// Refuses whoever does not see all instances that `other` sees.
+    pub(crate) fn covers_nodes(&self, other: &Scopes) -> Result<(), Problem> {
+        match self.nodes.iter().find(|(name, value)| other.nodes.get(*name) != Some(*value)) {
+            None => Ok(()),
+            Some((name, value)) => {
+                let text =
+                    format!("it is also for instances without the label {name}={value}, which this token is for");
+                Err(out_of_scope(text).with("label", format!("{name}={value}")))
+            }
+        }
+    }
+
     /// Refuses whoever is limited in any way.
     pub(crate) fn whole(&self) -> Result<(), Problem> {
         match self.is_everything() {

@@ -86,8 +86,7 @@ impl<D: Default + Serialize + DeserializeOwned> Shared<D> {
 
     /// `false`: somebody else has written meanwhile.
     async fn store(&self, document: &D, expect: Expect) -> Result<bool> {
-        let json = serde_json::to_vec_pretty(document)
-            .map_err(|e| Error::new(Kind::Internal, format!("{} as JSON", self.what)).because(e))?;
+        let json = written(document).map_err(|e| e.context("what", self.what))?;
         match self.source.store(self.key, json.into(), expect).await {
             Ok(_) => {
                 *self.seen.lock().await = None;
@@ -97,4 +96,9 @@ impl<D: Default + Serialize + DeserializeOwned> Shared<D> {
             Err(e) => Err(e),
         }
     }
+}
+
+/// A document as it is kept.
+pub(super) fn written(document: &impl Serialize) -> Result<Vec<u8>> {
+    serde_json::to_vec_pretty(document).map_err(|e| Error::new(Kind::Internal, "a document as JSON").because(e))
 }

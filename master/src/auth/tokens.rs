@@ -121,8 +121,8 @@ impl Tokens {
         Ok(self.0.load().await?.unwrap_or_default().tokens)
     }
 
-    /// Makes one.
-    pub(crate) async fn mint(&self, order: Order) -> Result<Minted, Refused> {
+    /// Makes one. A dry run only looks whether it could.
+    pub(crate) async fn mint(&self, order: Order, dry_run: bool) -> Result<Minted, Refused> {
         let minted = mint(order);
         let add = |document: &mut Document| {
             if document.tokens.len() >= MOST {
@@ -131,7 +131,7 @@ impl Tokens {
             document.tokens.push(minted.kept.clone());
             Ok(())
         };
-        self.0.change(false, add).await?;
+        self.0.change(dry_run, add).await?;
         Ok(minted)
     }
 
@@ -239,7 +239,7 @@ mod tests {
         let (memory, here) = tokens();
         let elsewhere = Tokens::new(Arc::new(memory));
         here.first().await.unwrap();
-        let minted = here.mint(order("ops", "operator", None)).await.unwrap();
+        let minted = here.mint(order("ops", "operator", None), false).await.unwrap();
         assert!(elsewhere.check(&minted.secret).await.unwrap().is_some());
         here.revoke(&minted.kept.id, false).await.unwrap();
         assert!(here.check(&minted.secret).await.unwrap().is_none());
@@ -252,11 +252,11 @@ mod tests {
         let (_, tokens) = tokens();
         tokens.first().await.unwrap();
         let first = tokens.list().await.unwrap().remove(0).id;
-        tokens.mint(order("guest", "admin", Some(60))).await.unwrap();
+        tokens.mint(order("guest", "admin", Some(60)), false).await.unwrap();
         let scopes = serde_json::from_str(r#"{"config":["game/"]}"#).unwrap();
-        tokens.mint(Order { scopes, ..order("narrow", "admin", None) }).await.unwrap();
+        tokens.mint(Order { scopes, ..order("narrow", "admin", None) }, false).await.unwrap();
         assert!(matches!(tokens.revoke(&first, false).await, Err(Refused::LastAdmin)));
-        tokens.mint(order("second", "admin", None)).await.unwrap();
+        tokens.mint(order("second", "admin", None), false).await.unwrap();
         tokens.revoke(&first, true).await.unwrap();
         assert_eq!(tokens.list().await.unwrap().len(), 4, "a dry run changes nothing");
         tokens.revoke(&first, false).await.unwrap();
@@ -266,7 +266,7 @@ mod tests {
     #[tokio::test]
     async fn a_token_ends_with_its_time() {
         let (_, tokens) = tokens();
-        let minted = tokens.mint(order("short", "viewer", Some(0))).await.unwrap();
+        let minted = tokens.mint(order("short", "viewer", Some(0)), false).await.unwrap();
         assert!(tokens.check(&minted.secret).await.unwrap().is_none());
     }
 }

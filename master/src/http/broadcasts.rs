@@ -140,6 +140,7 @@ async fn counted(api: &Api, caller: &Caller, new: &NewBroadcast, body: &[u8]) ->
     let deed = Deed { verb: "broadcast.send", resource: "broadcast".to_owned(), reason, dry_run: true, detail };
     let doing = async {
         let (count, failed) = count(api, new).await;
+        new.count_token.as_deref().map(|token| many(new).admit(Some(token), count)).transpose()?;
         Ok(BroadcastMade::counted(count, many(new).token(count), failed))
     };
     api.act(caller, deed, doing).await

@@ -236,7 +236,8 @@ pub(super) async fn put(
 }
 
 pub(super) fn author(caller: &Caller, reason: &str) -> String {
-    format!("{} ({}): {}", caller.name, caller.id, reason.trim())
+    let approved = caller.approved_by.as_ref().map(|by| format!(", approved by {by}")).unwrap_or_default();
+    format!("{} ({}){approved}: {}", caller.name, caller.id, reason.trim())
 }
 
 /// Looks at a value: would instances put it in use? Changes nothing.

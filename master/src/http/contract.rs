@@ -11,15 +11,16 @@ use bytes::Bytes;
 use utoipa::{
     OpenApi,
     openapi::{
-        OpenApi as Document,
+        Content, OpenApi as Document, Ref, RefOr, ResponseBuilder,
         extensions::Extensions,
         path::Operation,
+        schema::AnyOfBuilder,
         security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
     },
 };
 
 use crate::{
-    auth::{Need, Reach, first_role, need},
+    auth::{Need, Reach, action, first_role, need},
     problem::ProblemView,
 };
 
@@ -57,6 +58,9 @@ pub(super) fn written(mut document: Document) -> Contract {
                 && let Some((need, reach)) = need(method, path)
             {
                 tell(operation, need, reach);
+                if action(method, path).is_some() {
+                    may_wait(operation);
+                }
             }
         }
     }
@@ -72,6 +76,26 @@ fn tell(operation: &mut Operation, need: Need, reach: Reach) {
     operation.security = Some(vec![SecurityRequirement::new::<_, [&str; 0], &str>("token", [])]);
     let told = Extensions::builder().add("x-role", role).add("x-permission", permission).add("x-scope", reach.as_str());
     operation.extensions = Some(told.build());
+}
+
+/// Adds what a guarded action is answered that waits for a second person.
+fn may_wait(operation: &mut Operation) {
+    let pending = || Ref::from_schema_name("ApprovalView");
+    let text = "where the master guards this: it waits for a second person, and `Location` says where to look";
+    let (json, responses) = ("application/json", &mut operation.responses.responses);
+    match responses.get_mut("202") {
+        Some(RefOr::T(response)) => {
+            response.description = format!("{}; or, {text}", response.description);
+            if let Some(RefOr::T(content)) = response.content.get_mut(json) {
+                let one = content.schema.take().map(|schema| AnyOfBuilder::new().item(schema).item(pending()));
+                content.schema = one.map(|any| RefOr::T(any.into()));
+            }
+        }
+        _ => {
+            let response = ResponseBuilder::new().description(text).content(json, Content::new(Some(pending())));
+            responses.insert("202".to_owned(), response.build().into());
+        }
+    }
 }
 
 /// The contract of this API.

@@ -103,6 +103,8 @@ pub(super) async fn kick(
         let (found, failed) = find(&api, new.selector.gate.as_deref(), filter).await?;
         let count = found.len() as u64;
         if dry_run {
+            // A token says that these were counted: does it still hold?
+            new.count_token.as_deref().map(|token| many(&new.selector).admit(Some(token), count)).transpose()?;
             let (token, partial) = (Some(many(&new.selector).token(count)), !failed.is_empty());
             return Ok(CrowdKicked { count, count_token: token, kicked: 0, left: 0, partial, failed });
         }

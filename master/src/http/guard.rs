@@ -10,7 +10,7 @@ use axum::{
 };
 use serde_json::json;
 
-use super::query::OfKind;
+use super::{asking::Approved, query::OfKind};
 use crate::{
     act::acted,
     api::Api,
@@ -36,8 +36,12 @@ async fn admit(api: &Api, request: &mut Parts) -> Result<(), Problem> {
     if matches!(needed, Some((Need::Nothing, _))) {
         return Ok(());
     }
-    let caller = caller(api, request).await?;
-    if !api.rates.take(&caller.id) {
+    let approved = request.extensions.get::<Approved>().cloned();
+    let caller = match &approved {
+        Some(approved) => asker(api, approved).await?,
+        None => caller(api, request).await?,
+    };
+    if approved.is_none() && !api.rates.take(&caller.id) {
         return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", "too many requests: wait a second"));
     }
     let changes = !matches!(request.method, Method::GET | Method::HEAD);
@@ -70,7 +74,7 @@ async fn admit(api: &Api, request: &mut Parts) -> Result<(), Problem> {
 /// Is what the path names in the scopes of the token?
 async fn in_scope(mine: &Api, caller: &Caller, request: &mut Parts, reach: Reach) -> Result<(), Problem> {
     let part = match reach {
-        Reach::Any | Reach::Nodes | Reach::Keys => return Ok(()),
+        Reach::Any | Reach::Nodes | Reach::Keys | Reach::Asked => return Ok(()),
         Reach::Whole => return caller.scopes.whole(),
         Reach::Node => "id",
         Reach::Key => "key",
@@ -97,6 +101,14 @@ fn no_such(path: &str) -> Problem {
         none if none.is_empty() => Problem::not_found("there is nothing under this path"),
         some => Problem::not_allowed(&some),
     }
+}
+
+/// Whoever has asked for what was approved, with what he may now.
+async fn asker(api: &Api, approved: &Approved) -> Result<Caller, Problem> {
+    let holder = api.tokens.of_id(&approved.asker).await.map_err(backend)?;
+    let gone = || Problem::conflict("asker_gone", "the token that has asked is not there any more");
+    let caller = api.caller(holder.ok_or_else(gone)?).await.map_err(backend)?;
+    Ok(Caller { approved_by: Some(approved.by.clone()), ..caller })
 }
 
 async fn caller(api: &Api, request: &Parts) -> Result<Caller, Problem> {
@@ -127,6 +139,7 @@ async fn note(api: &Api, caller: &Caller, request: &Parts, problem: &Problem) {
     let record = Record {
         actor: caller.id.clone(),
         actor_name: caller.name.clone(),
+        approved_by: caller.approved_by.clone(),
         verb: format!("denied.{}", request.method.as_str().to_lowercase()),
         resource: request.uri.path().chars().take(256).collect(),
         detail: json!({ "why": problem.detail }),

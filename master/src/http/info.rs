@@ -6,7 +6,7 @@ use axum::{Extension, Json};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::{api::Api, problem::Denials};
+use crate::{api::Api, auth::Action, problem::Denials};
 
 /// The master that answers.
 #[derive(Serialize, ToSchema)]
@@ -21,6 +21,8 @@ pub(super) struct Info {
     backends: BTreeMap<&'static str, String>,
     /// Does it change nothing?
     read_only: bool,
+    /// What waits for a second person.
+    guard: Vec<Action>,
     /// For how many seconds the registry has not answered; nothing while it does.
     registry_stale_secs: Option<u64>,
     /// May it write live settings? Without, tokens end with the master.
@@ -36,6 +38,7 @@ pub(super) async fn info(Extension(api): Extension<Api>) -> Json<Info> {
         features: features(),
         backends: api.admin.backends(),
         read_only: api.read_only,
+        guard: api.policy.actions(),
         registry_stale_secs: api.members.stale_secs(),
         config_writable: api.admin.cluster().config().capability().writable,
     })

@@ -1,5 +1,7 @@
 //! The API: one file for each resource.
 
+mod approvals;
+mod asking;
 mod audit;
 mod broadcasts;
 mod canary;
@@ -45,13 +47,17 @@ pub(crate) const BODY: usize = 2 * 1024 * 1024;
 pub(crate) fn router(api: &Api) -> Router {
     let documented = OpenApiRouter::with_openapi(contract::empty()).nest("/api/v1", endpoints());
     let (router, contract) = documented.split_for_parts();
-    router
+    let router = router
+        .layer(from_fn_with_state(api.clone(), asking::asking))
         .layer(from_fn_with_state(api.clone(), idempotency::once))
         .layer(from_fn_with_state(api.clone(), guard::guard))
         .fallback(|| async { Problem::not_found("there is nothing under this path") })
         .layer(axum::Extension(contract::written(contract)))
         .layer(DefaultBodyLimit::max(BODY))
-        .layer(from_fn(contract::no_store))
+        .layer(from_fn(contract::no_store));
+    // What was approved goes the same way once more.
+    let again = asking::Again(router.clone());
+    router.layer(axum::Extension(again))
 }
 
 /// Their handlers get the `Api` of whoever asks as an extension, which the guard puts there: there is no other way to it.
@@ -93,6 +99,10 @@ fn endpoints() -> OpenApiRouter {
         .routes(routes!(revisions::one))
         .routes(routes!(revisions::rollback))
         .routes(routes!(config::status))
+        .routes(routes!(approvals::list))
+        .routes(routes!(approvals::one))
+        .routes(routes!(approvals::approve))
+        .routes(routes!(approvals::reject))
         .routes(routes!(audit::audit))
         .routes(routes!(events::list))
         .routes(routes!(events::stream))

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use super::{
     extract::{Ask, Body, Name},
-    query::Ending,
+    query::{DryRun, Ending},
 };
 use crate::{
     act::Deed,
@@ -100,20 +100,21 @@ pub(super) struct NewToken {
 /// A token that was made.
 #[derive(Serialize, ToSchema)]
 pub(super) struct NewTokenMade {
-    /// Its id.
-    id: String,
+    /// Its id; nothing after a dry run.
+    id: Option<String>,
     /// The token. Nobody can show it again.
-    token: String,
+    token: Option<String>,
     /// When it ends, in seconds since 1970.
     expires: Option<u64>,
 }
 
 /// Makes a token, and shows it this once. Only a token without scopes makes others: nobody hands out more than he has.
-#[utoipa::path(post, path = "/auth/tokens", tag = "auth", request_body = NewToken,
-    responses((status = 201, body = NewTokenMade), Refusals))]
+#[utoipa::path(post, path = "/auth/tokens", tag = "auth", request_body = NewToken, params(DryRun),
+    responses((status = 200, body = NewTokenMade, description = "after a dry run"), (status = 201, body = NewTokenMade), Refusals))]
 pub(super) async fn mint(
     Extension(api): Extension<Api>,
     Extension(caller): Extension<Caller>,
+    Ask(DryRun { dry_run }): Ask<DryRun>,
     Body(new): Body<NewToken>,
 ) -> Result<(StatusCode, Json<NewTokenMade>), Problem> {
     if !(1..=64).contains(&new.name.len()) || new.name.chars().any(char::is_control) {
@@ -136,9 +137,12 @@ pub(super) async fn mint(
     let scopes = new.scopes.unwrap_or_default().checked()?;
     let detail = json!({ "name": new.name, "roles": roles, "ttl_secs": new.ttl_secs, "scopes": scopes });
     let order = Order { name: new.name, roles, ttl_secs: new.ttl_secs, scopes };
-    let deed = Deed { verb: "token.mint", resource: "token".to_owned(), reason: &new.reason, dry_run: false, detail };
-    let minted = api.act(&caller, deed, async { api.tokens.mint(order).await.map_err(refused) }).await?;
-    let made = NewTokenMade { id: minted.kept.id, token: minted.secret, expires: minted.kept.expires };
+    let deed = Deed { verb: "token.mint", resource: "token".to_owned(), reason: &new.reason, dry_run, detail };
+    let minted = api.act(&caller, deed, async { api.tokens.mint(order, dry_run).await.map_err(refused) }).await?;
+    if dry_run {
+        return Ok((StatusCode::OK, Json(NewTokenMade { id: None, token: None, expires: minted.kept.expires })));
+    }
+    let made = NewTokenMade { id: Some(minted.kept.id), token: Some(minted.secret), expires: minted.kept.expires };
     Ok((StatusCode::CREATED, Json(made)))
 }
 

@@ -1,6 +1,7 @@
 //! The API over whole clusters in one process: what it answers, to whom, and what it does.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod approvals;
 mod bad;
 mod broadcasts;
 mod config;

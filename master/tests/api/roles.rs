@@ -53,6 +53,10 @@ const NEEDS: &[(&str, &str, &str)] = &[
     ("GET", "/api/v1/config/{key}/status", "viewer"),
     ("GET", "/api/v1/cluster/graph", "viewer"),
     ("POST", "/api/v1/users/kick", "operator"),
+    ("GET", "/api/v1/approvals", "any"),
+    ("GET", "/api/v1/approvals/{id}", "any"),
+    ("POST", "/api/v1/approvals/{id}/approve", "any"),
+    ("POST", "/api/v1/approvals/{id}/reject", "any"),
     ("GET", "/api/v1/events", "viewer"),
     ("GET", "/api/v1/events/stream", "viewer"),
 ];
