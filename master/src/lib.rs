@@ -7,7 +7,7 @@
 //! |---|---|
 //! | `master` | the part |
 //! | `http` | the endpoints, a file for each resource; what comes before them |
-//! | `auth` | tokens, roles, rates |
+//! | `auth` | tokens, roles, scopes, rates, and what waits for a second person |
 //! | [`audit`] | what was done by whom |
 //! | `act` | doing something that is written down |
 //! | `broadcasts` | those that were sent |
