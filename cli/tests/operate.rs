@@ -126,6 +126,13 @@ async fn a_user_is_found_pushed_to_and_kicked_and_the_audit_log_has_it() {
     assert!(matches!(ann.closed().await, due_sdk::Closed::Kicked { code: 1001, .. }));
     let gone = world.due(&["user", "show", "7"]).await;
     assert!(gone.code == Some(1) && gone.err.starts_with("due: offline: "), "{}", gone.err);
+    let block = ["kick", "7", "--block-for", "1h", "--reason", "cheating"];
+    let blocked = world.json(&block).await;
+    assert!(blocked["gate"].is_null() && blocked["blocked_until"].is_u64(), "{blocked}");
+    let wrong = world.due(&["kick", "7", "--block-for", "60", "--reason", "x"]).await;
+    assert!(wrong.code == Some(2) && wrong.err.contains("60"), "{}", wrong.err);
+    let unblocked = world.json(&["unblock", "7", "--reason", "a mistake"]).await;
+    assert_eq!(unblocked["was_until"], blocked["blocked_until"]);
     let audit = world.json(&["audit", "--verb", "user.kick"]).await;
     let all = world.due(&["audit", "--all", "--json"]).await;
     let first: Value = serde_json::from_str(all.out.lines().last().unwrap()).unwrap();

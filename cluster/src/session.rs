@@ -260,7 +260,8 @@ impl Session {
 
     /// Binds the session to a user: the last login wins, an older session of the user is told `Relogin` and closed. The
     /// epoch rises with every login of this user. Errors: `BadRequest` for an empty or negative uid, `Unavailable` when
-    /// the store cannot be reached or the gate is draining, `Gone` when the client has left.
+    /// the store cannot be reached or the gate is draining, `Gone` when the client has left, `Forbidden` for a user who is
+    /// blocked: its text says until when.
     pub async fn bind(&self, uid: impl Into<Uid>) -> Result<Epoch> {
         let uid = uid.into();
         uid.check()?;

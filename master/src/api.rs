@@ -7,7 +7,7 @@ use due_core::Result;
 
 use crate::{
     audit::Audit,
-    auth::{Approvals, Caller, Holder, Policy, Rates, Roles, Scopes, Tokens},
+    auth::{Approvals, Blocks, Caller, Holder, Policy, Rates, Roles, Scopes, Tokens},
     broadcasts::Broadcasts,
     events::Events,
     idempotency::Remembered,
@@ -32,6 +32,7 @@ pub(crate) struct Inner {
     pub(crate) approvals: Approvals,
     /// What waits for a second person.
     pub(crate) policy: Policy,
+    pub(crate) blocks: Blocks,
     pub(crate) rates: Rates,
     pub(crate) audit: Audit,
     pub(crate) remembered: Remembered,

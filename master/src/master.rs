@@ -17,7 +17,7 @@ use tokio::{net::TcpListener, task::JoinSet};
 use crate::{
     api::{Api, Inner},
     audit::{self, Audit, Sink},
-    auth::{Approvals, Policy, Rates, Roles, Tokens},
+    auth::{Approvals, Blocks, Policy, Rates, Roles, Tokens},
     events::Events,
     http,
     members::Members,
@@ -148,6 +148,7 @@ impl Beside for Master {
         let audit = Audit::open(self.audit).await?;
         let (rates, read_only) = (Rates::new(self.rate), self.read_only);
         let (remembered, broadcasts, pace) = Default::default();
+        let blocks = Blocks::new(admin.cluster().config().clone());
         let api = Api::new(Inner {
             admin,
             fleet,
@@ -155,6 +156,7 @@ impl Beside for Master {
             roles,
             approvals,
             policy,
+            blocks,
             rates,
             audit,
             remembered,

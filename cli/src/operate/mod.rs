@@ -31,7 +31,7 @@ use events::Events;
 use fleet::{Node, Route};
 use roles::Role;
 use tokens::Token;
-use users::{Kick, Push, User};
+use users::{Kick, Push, Unblock, User};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -46,8 +46,10 @@ pub(crate) enum Command {
     /// Routes and services.
     #[command(subcommand)]
     Route(Route),
-    /// Ends the session of a user.
+    /// Ends the session of a user, and with --block-for keeps him out for a while.
     Kick(Kick),
+    /// Lets a user log in again who is blocked.
+    Unblock(Unblock),
     /// Sends a message to a user.
     Push(Push),
     /// Sends a message to many.
@@ -136,6 +138,7 @@ impl Operator<'_> {
             Command::User(what) => self.user(what).await,
             Command::Route(what) => self.route(what).await,
             Command::Kick(kick) => self.kick(kick).await,
+            Command::Unblock(unblock) => self.unblock(unblock).await,
             Command::Push(push) => self.push(push).await,
             Command::Broadcast(what) => self.broadcast(what).await,
             Command::Config(what) => self.config(what).await,

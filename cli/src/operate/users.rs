@@ -49,6 +49,26 @@ pub(crate) struct Kick {
     /// Only the login of this epoch.
     #[arg(long)]
     epoch: Option<u64>,
+    /// Lets the user log in no more for so long: 90s, 1h, 7d; at most 365d.
+    #[arg(long, value_name = "DURATION", value_parser = seconds)]
+    block_for: Option<u64>,
+    #[command(flatten)]
+    change: Change,
+}
+
+/// A duration in whole seconds.
+fn seconds(text: &str) -> Result<u64, String> {
+    let read = due_core::units::duration(text).map_err(|e| e.text().to_owned())?;
+    match read.subsec_nanos() {
+        0 if read.as_secs() > 0 => Ok(read.as_secs()),
+        _ => Err("write whole seconds, one at least".to_owned()),
+    }
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Unblock {
+    /// A number, or a text; the text of digits in double quotes.
+    uid: String,
     #[command(flatten)]
     change: Change,
 }
@@ -100,9 +120,18 @@ impl Operator<'_> {
     }
 
     pub(crate) async fn kick(&self, kick: Kick) -> Outcome {
-        let Kick { uid, code, message, epoch, change } = kick;
-        let body = change.body([("code", json!(code)), ("message", json!(message)), ("epoch", json!(epoch))]);
+        let Kick { uid, code, message, epoch, block_for, change } = kick;
+        let body = change.body([
+            ("code", json!(code)),
+            ("message", json!(message)),
+            ("epoch", json!(epoch)),
+            ("block_for", json!(block_for)),
+        ]);
         self.change(Method::POST, &format!("/users/{}/kick", part(&uid)), &change.query(), Some(&body)).await
+    }
+
+    pub(crate) async fn unblock(&self, Unblock { uid, change }: Unblock) -> Outcome {
+        self.change(Method::DELETE, &format!("/users/{}/block", part(&uid)), &change.ending(), None).await
     }
 
     pub(crate) async fn push(&self, push: Push) -> Outcome {

@@ -30,6 +30,7 @@ pub(crate) mod setting;
 mod side;
 mod view;
 
+pub use crate::gate::blocks::Blocks;
 pub use ask::{Ask, Change, Cursor, Filter, Kick, Mode, Page, StartDrain};
 pub use beside::{Beside, Started};
 pub use handle::{Admin, RawPush};

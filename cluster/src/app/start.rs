@@ -282,6 +282,7 @@ fn gate_self(
         locator: backends.locator.clone(),
         users: Users::default(),
         budget: Budget::default(),
+        blocked: Default::default(),
         peers: peers.clone(),
         cids: AtomicU64::new(0),
         connections: part.listen.iter().map(|_| AtomicUsize::new(0)).collect(),
@@ -529,6 +530,8 @@ async fn find_nodes(
         let healer = Healer { gate: gate.clone(), index, shards: finder.shards.clone() };
         running.tasks.0.push(tokio::spawn(Finder::follow_logins(gate, index, inbox.clone())));
         running.tasks.0.push(tokio::spawn(healer.run()));
+        let blocks = crate::gate::blocks::follow(&finder.gate, index, running.cluster.config()).await;
+        running.tasks.0.push(blocks);
     }
     let (tx, first) = oneshot::channel();
     running.tasks.0.push(tokio::spawn(finder.run(watch, tx)));

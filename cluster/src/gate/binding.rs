@@ -37,6 +37,9 @@ impl Shard {
             return self.answer(to, Err(draining));
         }
         let own = gate.own.clone();
+        if let Some(refusal) = own.blocked.refusal(&uid) {
+            return self.refuse_login(g, slot, refusal, to);
+        }
         let Some(client) = gate.clients.get_mut(slot as usize) else { return };
         let same = client.user.as_deref().filter(|(u, _)| *u == uid).map(|(_, epoch)| *epoch);
         if let Some(epoch) = same {
@@ -72,7 +75,14 @@ impl Shard {
         let Some(gate) = self.gates.get_mut(usize::from(g)) else { return };
         let own = gate.own.clone();
         let _ended = Ended(&own, &uid);
-        let open = gate.clients.get_mut(slot as usize).filter(|c| c.generation == generation && c.is_open());
+        let mut open = gate.clients.get_mut(slot as usize).filter(|c| c.generation == generation && c.is_open());
+        // Blocked while the store was asked.
+        let refusal = if open.is_some() && taken.is_ok() { own.blocked.refusal(&uid) } else { None };
+        if refusal.is_some()
+            && let Some(client) = open.take()
+        {
+            client.binding = false;
+        }
         let taken = match (taken, open) {
             (Err(e), client) => {
                 if let Some(client) = client {
@@ -90,7 +100,10 @@ impl Shard {
                     self.kick_afar(g, &uid, old, taken.epoch);
                 }
                 self.release(g, uid.clone(), session, taken.epoch);
-                return self.answer(to, Err(Kind::Gone.into()));
+                return match refusal {
+                    Some(refusal) => self.refuse_login(g, slot, refusal, to),
+                    None => self.answer(to, Err(Kind::Gone.into())),
+                };
             }
             (Ok(taken), Some(client)) => {
                 client.binding = false;

@@ -4,6 +4,7 @@ mod accept;
 pub(crate) mod awaited;
 mod barrier;
 mod binding;
+pub(crate) mod blocks;
 pub(crate) mod budget;
 mod channels;
 mod claims;

@@ -11,8 +11,8 @@ use due_protocol::due::Dialect;
 use slab::Slab;
 
 use super::{
-    budget::Budget, channels::Channels, client::Client, members::Members, part::Gate, settings::ListenerSettings,
-    users::Users,
+    blocks::Blocked, budget::Budget, channels::Channels, client::Client, members::Members, part::Gate,
+    settings::ListenerSettings, users::Users,
 };
 use crate::{app::drain::Ledger, peer::Peers, shard::ready::Mark, stat::GateCounters};
 
@@ -23,6 +23,7 @@ pub(crate) struct GateSelf {
     pub(crate) locator: Arc<dyn Locator>,
     pub(crate) users: Users,
     pub(crate) budget: Budget,
+    pub(crate) blocked: Arc<Blocked>,
     pub(crate) peers: Arc<Peers>,
     /// The gate's counter of connections; the compatibility number.
     pub(crate) cids: std::sync::atomic::AtomicU64,

@@ -1,6 +1,7 @@
 //! Who may do what: tokens, roles, scopes, rates.
 
 mod approvals;
+mod blocks;
 mod guarded;
 mod needs;
 mod permissions;
@@ -13,6 +14,7 @@ mod tokens;
 use std::collections::BTreeSet;
 
 pub(crate) use approvals::{Approvals, Asked, Decision, Held, NotAsked, NotDecided, Person};
+pub(crate) use blocks::{Blocks, LONGEST as LONGEST_BLOCK};
 pub(crate) use guarded::{Action, Policy, action};
 pub(crate) use needs::{NEEDS, Need, Reach, methods, need};
 pub(crate) use permissions::{Permission, first_role, known};

@@ -71,6 +71,7 @@ pub(crate) const NEEDS: &[(&str, &str, Need, Reach)] = &[
     ("GET", "/api/v1/sessions", May("sessions:read"), Nodes),
     ("GET", "/api/v1/users/{uid}", May("users:read"), Nodes),
     ("POST", "/api/v1/users/{uid}/kick", May("users:kick"), Nodes),
+    ("DELETE", "/api/v1/users/{uid}/block", May("users:kick"), Whole),
     ("POST", "/api/v1/users/{uid}/push", May("users:push"), Nodes),
     ("GET", "/api/v1/audit", May("audit:read"), Whole),
     ("PATCH", "/api/v1/nodes/{id}", May("nodes:write"), Node),

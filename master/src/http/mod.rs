@@ -19,6 +19,7 @@ mod guard;
 mod head;
 mod info;
 mod inside;
+mod kick;
 mod mask;
 mod nodes;
 mod query;
@@ -85,7 +86,8 @@ fn endpoints() -> OpenApiRouter {
         .routes(routes!(inside::services))
         .routes(routes!(sessions::sessions))
         .routes(routes!(users::look))
-        .routes(routes!(users::kick))
+        .routes(routes!(kick::kick))
+        .routes(routes!(kick::unblock))
         .routes(routes!(users::push))
         .routes(routes!(channels::list))
         .routes(routes!(channels::one))

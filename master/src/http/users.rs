@@ -1,11 +1,11 @@
-//! One user: the truth on one page, the door, a word.
+//! One user: the truth on one page, a word.
 
 use std::collections::BTreeMap;
 
 use axum::{Extension, Json};
 use due_cluster::{
     To,
-    admin::{Ask as Question, Happened, Kick, Kicked, Lately, RawPush, SessionView, UserAtNode, newest_first},
+    admin::{Ask as Question, Happened, Lately, RawPush, SessionView, UserAtNode, newest_first},
 };
 use due_core::{Class, Uid, registry::InstanceKind};
 use serde::{Deserialize, Serialize};
@@ -22,7 +22,7 @@ use crate::{
     api::Api,
     auth::Caller,
     clock,
-    fanout::{BUDGET, Failed},
+    fanout::{BUDGET, Failed, word},
     problem::{Denials, OfOneNode, Problem, ProblemView, Refusals, backend},
 };
 
@@ -67,6 +67,8 @@ pub(super) struct UserView {
     actors: Vec<String>,
     /// When something was heard of the client last, in seconds since 1970; nothing if the gate has not answered.
     last_seen: Option<u64>,
+    /// Until when the user may not log in, in seconds since 1970; nothing if he may.
+    blocked_until: Option<u64>,
     /// How the session before this one ended, as far as gates remember it.
     last_end: Option<HappenedAt>,
     /// What has happened to the user at all gates, newest first: the last 20 that they remember.
@@ -81,11 +83,18 @@ pub(super) struct UserView {
 #[utoipa::path(get, path = "/users/{uid}", tag = "users",
     params(("uid" = String, Path, description = "a number, or a text; the text of digits in double quotes")),
     responses((status = 200, body = UserView),
-        (status = 404, body = ProblemView, content_type = "application/problem+json", description = "offline; `last_seen` is when, in seconds since 1970, and `last_end` how the last session ended, as far as gates remember it"), Denials))]
+        (status = 404, body = ProblemView, content_type = "application/problem+json", description = "offline; `last_seen` is when, in seconds since 1970, and `last_end` how the last session ended, as far as gates remember it; `blocked_until` if the user may not log in"), Denials))]
 pub(super) async fn look(Extension(api): Extension<Api>, User(uid): User) -> Result<Json<UserView>, Problem> {
     let record = api.admin.locate(&uid).await.map_err(backend)?;
     let (mut events, silent) = lately(&api, &uid).await;
-    let slot = record.gate.ok_or_else(|| last_seen(offline(&uid), &events))?;
+    let blocked = api.blocks.until(&uid).await;
+    let Some(slot) = record.gate else {
+        let problem = last_seen(offline(&uid), &events);
+        return Err(match blocked {
+            Ok(Some(until)) => problem.with("blocked_until", until),
+            _ => problem,
+        });
+    };
     api.members.admit(InstanceKind::Gate, &slot.owner.id.0)?;
     let gates = api.members.of(InstanceKind::Gate).into_iter().filter(|m| m.owner() == slot.owner).collect();
     let at_gate = api.ask_all::<Option<SessionView>>(gates, &Question::Session(uid.clone())).await;
@@ -94,6 +103,9 @@ pub(super) async fn look(Extension(api): Extension<Api>, User(uid): User) -> Res
     let nodes = all.iter().filter(bound_to).cloned().collect();
     let at_nodes = api.ask_all::<UserAtNode>(nodes, &Question::User(uid.clone())).await;
     let mut failed = silent;
+    if let Err(e) = &blocked {
+        failed.push(Failed { node: "config".to_owned(), error: word(e) });
+    }
     for other in at_gate.failed.into_iter().chain(at_nodes.failed) {
         if !failed.contains(&other) {
             failed.push(other);
@@ -115,6 +127,7 @@ pub(super) async fn look(Extension(api): Extension<Api>, User(uid): User) -> Res
         epoch: slot.epoch.0,
         last_seen: session.as_ref().map(|s| clock::seconds().saturating_sub(s.silent_ms / 1000)),
         session,
+        blocked_until: blocked.ok().flatten(),
         nodes: bound.collect(),
         actors,
         last_end,
@@ -150,71 +163,10 @@ fn last_seen(problem: Problem, events: &[HappenedAt]) -> Problem {
     if text.is_empty() { problem } else { problem.with("last_text", text) }
 }
 
-fn offline(uid: &Uid) -> Problem {
+pub(super) fn offline(uid: &Uid) -> Problem {
     let mut problem = Problem::not_found(format!("{uid} is not connected"));
     problem.code = "offline";
     problem
-}
-
-/// Why and how a user has to leave.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct NewKick {
-    /// Why; it stands in the audit log.
-    #[schema(min_length = 1, max_length = 500)]
-    reason: String,
-    /// The code that the client is told; 0 tells it nothing.
-    #[serde(default)]
-    code: u32,
-    /// The text with the code, at most 256 bytes.
-    #[serde(default)]
-    #[schema(max_length = 256)]
-    message: String,
-    /// Only the login of this epoch; another one stays, and the answer is 409.
-    epoch: Option<u64>,
-}
-
-/// What became of a kick.
-#[derive(Serialize, ToSchema)]
-pub(super) struct KickMade {
-    /// The gate of the session.
-    gate: String,
-    /// Was it done, or would it only be?
-    dry_run: bool,
-}
-
-/// Ends the session of a user.
-#[utoipa::path(post, path = "/users/{uid}/kick", tag = "users", request_body = NewKick,
-    params(("uid" = String, Path), DryRun), responses((status = 200, body = KickMade), OfOneNode, Refusals))]
-pub(super) async fn kick(
-    Extension(api): Extension<Api>,
-    Extension(caller): Extension<Caller>,
-    User(uid): User,
-    Ask(DryRun { dry_run }): Ask<DryRun>,
-    Body(new): Body<NewKick>,
-) -> Result<Json<KickMade>, Problem> {
-    if new.message.len() > 256 {
-        return Err(Problem::field("message", "write at most 256 bytes"));
-    }
-    let detail = json!({ "code": new.code, "message": new.message, "epoch": new.epoch });
-    let resource = format!("user/{uid}");
-    let deed = Deed { verb: "user.kick", resource, reason: &new.reason, dry_run, detail };
-    let doing = async {
-        let record = api.admin.locate(&uid).await.map_err(backend)?;
-        let slot = record.gate.ok_or_else(|| offline(&uid))?;
-        let gate = api.members.find(&slot.owner.id.0, Some(InstanceKind::Gate))?;
-        let (code, text) = (new.code, new.message.clone());
-        let ask = Question::Kick(Kick { uid: uid.clone(), epoch: new.epoch, code, text, dry_run });
-        match api.ask_one::<Kicked>(&gate, &ask).await? {
-            Kicked::Yes => Ok(KickMade { gate: gate.id.to_string(), dry_run }),
-            Kicked::Offline => Err(offline(&uid)),
-            Kicked::Moved { epoch } => {
-                let text = "the user has logged in anew since: look again";
-                Err(Problem::conflict("epoch_changed", text).with("epoch", epoch))
-            }
-        }
-    };
-    Ok(Json(api.act(&caller, deed, doing).await?))
 }
 
 /// What happens when an outbox is full.

@@ -3,6 +3,7 @@
 
 mod approvals;
 mod bad;
+mod blocks;
 mod broadcasts;
 mod config;
 mod contract;

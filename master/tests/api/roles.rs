@@ -35,6 +35,7 @@ const NEEDS: &[(&str, &str, &str)] = &[
     ("GET", "/api/v1/sessions", "support"),
     ("GET", "/api/v1/users/{uid}", "support"),
     ("POST", "/api/v1/users/{uid}/kick", "support"),
+    ("DELETE", "/api/v1/users/{uid}/block", "support"),
     ("POST", "/api/v1/users/{uid}/push", "support"),
     ("GET", "/api/v1/audit", "admin"),
     ("GET", "/api/v1/channels", "viewer"),

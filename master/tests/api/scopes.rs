@@ -37,6 +37,7 @@ const REACH: &[(&str, &str, &str)] = &[
     ("GET", "/api/v1/sessions", "nodes"),
     ("GET", "/api/v1/users/{uid}", "nodes"),
     ("POST", "/api/v1/users/{uid}/kick", "nodes"),
+    ("DELETE", "/api/v1/users/{uid}/block", "whole"),
     ("POST", "/api/v1/users/{uid}/push", "nodes"),
     ("POST", "/api/v1/users/kick", "nodes"),
     ("GET", "/api/v1/channels", "nodes"),

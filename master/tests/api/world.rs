@@ -4,7 +4,7 @@
 use std::{net::SocketAddr, sync::Mutex, time::Duration};
 
 use due_cluster::{
-    App, Cluster, Fault, Gate, Node, Running, Session, Shards,
+    Admission, App, Cluster, Fault, Gate, Node, Running, Session, Shards,
     actor::Actor,
     handler::{Msg, Routes},
 };
@@ -30,7 +30,7 @@ pub(crate) const NOWHERE: Call<i64, (), Json> = Call::new(99, "nowhere");
 pub(crate) const SAID: Push<String, Json> = Push::new(101, "said");
 
 async fn login(me: Session, Msg(uid): Msg<i64>) -> Result<u64, Fault> {
-    me.bind(uid).await?;
+    me.bind(uid).await.map_err(|e| Fault::new(e.kind().into(), e.text().to_owned()))?;
     me.subscribe("room")?;
     Ok(1)
 }
@@ -86,7 +86,10 @@ fn app() -> App {
             follows.follow(cluster.config().clone(), "game/rules.json").await?;
             Ok(())
         });
-    let gate = Gate::new("gate").listen("memory://gate?heartbeat=off");
+    let gate = Gate::new("gate").listen("memory://gate?heartbeat=off").on_hello(|arrival| {
+        let uid = arrival.hello.and_then(|hello| hello["uid"].as_i64());
+        Ok(uid.map_or_else(Admission::new, |uid| Admission::new().bind(uid)))
+    });
     let shop = Live::<Shop>::new(|bytes: &[u8]| serde_json::from_slice(bytes));
     let app = App::new(Drivers::memory()).with(gate).with(node).setting("game/rules.json", &rules);
     app.setting("game/shop.json", &shop).schema("game/shop.json", SHOP)
