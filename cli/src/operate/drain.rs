@@ -11,7 +11,7 @@ use crate::{api::part, failure::Outcome};
 pub(crate) enum Mode {
     /// Who is there stays.
     Wait,
-    /// Clients of a gate are told to leave, over half of the time.
+    /// Clients of a gate are told to leave, over half of the time; actors of a node end, and open elsewhere.
     Goaway,
 }
 

@@ -164,6 +164,11 @@ impl NodeActors {
         all
     }
 
+    /// Actors may be opened again after a drain that was taken back.
+    pub(crate) fn reopen(&self) {
+        self.common.draining.store(false, Ordering::Release);
+    }
+
     /// Lets all actors finish what stands in their mailboxes and end; opens no more. Gives the names of those that are
     /// left at the deadline.
     pub(crate) async fn drain(&self, until: Instant) -> Vec<String> {

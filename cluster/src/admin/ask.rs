@@ -130,7 +130,7 @@ pub struct StartDrain {
     pub deadline_secs: u64,
 }
 
-/// How clients leave.
+/// How clients, or actors, leave.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
@@ -138,6 +138,7 @@ pub enum Mode {
     /// Nobody new comes; who is there stays as long as he likes.
     #[default]
     Wait,
-    /// Clients are told to go elsewhere, some at a time.
+    /// Clients of a gate are told to go elsewhere, some at a time; actors of a node end, and open elsewhere when they are
+    /// asked for.
     GoAway,
 }

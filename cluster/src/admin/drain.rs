@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use super::{
-    About, DrainView, Mode, Phase, Side, StartDrain,
+    About, DrainView, Metrics, Mode, Phase, Side, StartDrain, leave,
     side::{settle, unix},
 };
 use crate::{
@@ -32,11 +32,19 @@ struct Running {
     how: StartDrain,
     since: SystemTime,
     until: Instant,
-    began_with: u64,
-    /// Connections the gate had accepted by then.
-    accepted: u64,
+    began: Tally,
     told: Arc<AtomicBool>,
     task: AbortHandle,
+}
+
+/// Client sessions of a gate, or slots of a node: those that are there, and how many came and went so far.
+#[derive(Clone, Copy)]
+struct Tally {
+    here: u64,
+    came: u64,
+    moved: u64,
+    finished: u64,
+    cut: u64,
 }
 
 /// Between two looks at what is left.
@@ -57,7 +65,7 @@ impl Drains {
 }
 
 impl Side {
-    /// Nobody new comes from now on, and with [`Mode::GoAway`] clients are told to leave.
+    /// Nobody new comes from now on, and with [`Mode::GoAway`] clients are told to leave and actors end.
     pub(super) async fn start_drain(self: &Arc<Self>, part: Asked, how: StartDrain) -> Result<Option<DrainView>> {
         if !(1..=LONGEST).contains(&how.deadline_secs) {
             return Err(Error::new(Kind::BadRequest, format!("deadline_secs: write 1 to {LONGEST}")));
@@ -76,10 +84,10 @@ impl Side {
             }
             listed.update(|instance| instance.state = State::Hang)?;
             self.set_draining(part, true);
+            let began = self.tally(part, &metrics).ok_or(Kind::Gone)?;
             let task = tokio::spawn(run(self.clone(), part, (how, until), told.clone())).abort_handle();
-            let (began_with, accepted) = (metrics.connections, metrics.gate.map_or(0, |g| g.accepted));
             let since = SystemTime::now();
-            drains.insert(part, Running { how, since, until, began_with, accepted, told, task });
+            drains.insert(part, Running { how, since, until, began, told, task });
         }
         settle(&listed).await;
         Ok(self.drained(part).await)
@@ -88,46 +96,62 @@ impl Side {
     /// How a drain stands.
     pub(super) async fn drained(&self, part: Asked) -> Option<DrainView> {
         let metrics = self.metrics(part).await;
-        let (mut account, mut bound) = (Drained::default(), 0);
-        match part {
-            Asked::Gate(g) => self.gates.get(usize::from(g))?.ledger.add_to(&mut account),
-            Asked::Node(n) => bound = self.nodes.get(usize::from(n))?.own.bindings.len() as u64,
-        }
         let drains = self.drains.all();
         let drain = drains.get(&part)?;
-        let left = metrics.connections + metrics.sessions + bound;
+        let (now, began) = (self.tally(part, &metrics)?, &drain.began);
+        // A session of a node that has no work ends with the node and loses nothing by that.
         let phase = match () {
-            () if left == 0 => Phase::Empty,
+            () if now.here + metrics.busy == 0 => Phase::Empty,
             () if Instant::now() >= drain.until => Phase::Overdue,
             () if drain.told.load(Ordering::Acquire) => Phase::Waiting,
             () => Phase::Telling,
         };
+        let bound = if matches!(part, Asked::Node(_)) { now.here } else { 0 };
         Some(DrainView {
             phase,
             mode: drain.how.mode,
             since: unix(drain.since),
             left_secs: drain.until.saturating_duration_since(Instant::now()).as_secs(),
-            began_with: drain.began_with,
-            came: metrics.gate.map_or(0, |g| g.accepted.saturating_sub(drain.accepted)),
-            moved: account.moved,
-            finished: account.finished,
-            cut: account.cut,
+            began_with: began.here,
+            came: now.came.saturating_sub(began.came),
+            moved: now.moved.saturating_sub(began.moved),
+            finished: now.finished.saturating_sub(began.finished),
+            cut: now.cut.saturating_sub(began.cut),
             connections: metrics.connections,
             sessions: metrics.sessions,
             busy: metrics.busy,
             bound,
+            holders: self.holders(part),
         })
     }
 
-    /// Takes work again. Clients that were told to leave may do so all the same.
+    fn tally(&self, part: Asked, metrics: &Metrics) -> Option<Tally> {
+        match part {
+            Asked::Gate(g) => {
+                let mut account = Drained::default();
+                self.gates.get(usize::from(g))?.ledger.add_to(&mut account);
+                let Drained { moved, finished, cut, .. } = account;
+                let came = metrics.gate.map_or(0, |g| g.accepted);
+                Some(Tally { here: metrics.connections, came, moved, finished, cut })
+            }
+            Asked::Node(n) => {
+                let counts = self.nodes.get(usize::from(n))?.own.bindings.counts();
+                let (came, moved, finished, cut) = (counts.came, counts.moved, counts.finished, counts.cut);
+                Some(Tally { here: counts.held(), came, moved, finished, cut })
+            }
+        }
+    }
+
+    /// Takes work again. Clients and actors that were told to leave may do so all the same.
     pub(super) async fn cancel_drain(&self, part: Asked) -> Result<About> {
         let listed = self.listed_as(part)?;
         if self.drains.all().remove(&part).is_none() {
             return Err(Error::new(Kind::Gone, "it is not being emptied"));
         }
         self.set_draining(part, false);
-        if let Asked::Gate(g) = part {
-            self.everywhere(move |shard| shard.stay(g)).await;
+        match part {
+            Asked::Gate(g) => drop(self.everywhere(move |shard| shard.stay(g)).await),
+            Asked::Node(n) => self.nodes.get(usize::from(n)).into_iter().for_each(|node| node.actors.reopen()),
         }
         listed.update(|instance| instance.state = State::Work)?;
         settle(&listed).await;
@@ -152,13 +176,17 @@ impl Side {
     }
 }
 
-/// Tells clients to leave, and cuts those that have not at the end of the time.
+/// Tells clients or actors to leave, and cuts those that have not at the end of the time.
 async fn run(side: Arc<Side>, part: Asked, how: (StartDrain, Instant), told: Arc<AtomicBool>) {
-    let ((how, until), Asked::Gate(g)) = (how, part) else { return told.store(true, Ordering::Release) };
-    if how.mode == Mode::Wait {
-        return told.store(true, Ordering::Release);
+    match (how.0.mode, part) {
+        (Mode::Wait, _) => told.store(true, Ordering::Release),
+        (Mode::GoAway, Asked::Gate(g)) => gate(side, g, how, told).await,
+        (Mode::GoAway, Asked::Node(n)) => leave::node(side, n, how.1, told).await,
     }
-    let clients = side.metrics(part).await.connections as usize;
+}
+
+async fn gate(side: Arc<Side>, g: u8, (how, until): (StartDrain, Instant), told: Arc<AtomicBool>) {
+    let clients = side.metrics(Asked::Gate(g)).await.connections as usize;
     let (steps, pause) = steps(clients, Duration::from_secs(how.deadline_secs));
     for step in 1..=steps {
         side.everywhere(move |shard| shard.drain_clients(g, (step, steps))).await;

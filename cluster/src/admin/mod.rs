@@ -9,7 +9,7 @@
 //! | `setting` | which live settings a process uses |
 //! | `side` | what a process answers |
 //! | `gate`, `node` | what its shards know |
-//! | `drain` | emptying a part that goes on running |
+//! | `drain`, `leave` | emptying a part that goes on running, and a node of its actors and users |
 //! | `beside` | parts of other crates that start and end with the application |
 //! | `health` | where the application is in its life |
 //! | `probes` | `/livez`, `/readyz` and `/startupz` |
@@ -22,6 +22,7 @@ mod drain;
 mod gate;
 mod handle;
 mod health;
+mod leave;
 mod node;
 #[cfg(feature = "http")]
 mod probes;

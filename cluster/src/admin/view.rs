@@ -243,7 +243,7 @@ pub struct LinkView {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
-    /// Clients are told to leave.
+    /// Clients, or actors, are told to leave.
     Telling,
     /// Somebody is still there.
     Waiting,
@@ -253,36 +253,40 @@ pub enum Phase {
     Empty,
 }
 
-/// How a drain stands.
+/// How a drain stands. It balances: `began_with` and `came` are, of a gate, `moved`, `finished`, `cut` and `connections`,
+/// and of a node, whose slots of users and actors are counted, `moved`, `finished`, `cut` and `bound`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct DrainView {
     /// Where it is.
     pub phase: Phase,
-    /// How clients leave.
+    /// How clients or actors leave.
     pub mode: Mode,
     /// Since when, in seconds since 1970.
     pub since: u64,
     /// Seconds until what is left is cut off.
     pub left_secs: u64,
-    /// Client sessions when it began.
+    /// Client sessions of a gate, or slots that a node held, when it began.
     pub began_with: u64,
-    /// Client sessions that came after that.
+    /// Those that came after that.
     pub came: u64,
-    /// Clients that left after they were told to.
+    /// Clients that left after they were told to; slots that another node has now.
     pub moved: u64,
-    /// Old clients, which cannot be told, that have ended.
+    /// Old clients, which cannot be told, that have ended; users that were unbound and actors that have ended.
     pub finished: u64,
-    /// Those that were cut off.
+    /// Those that were cut off, or let go at the end of the time.
     pub cut: u64,
-    /// Client connections that are left.
+    /// Client connections of a gate that are left.
     pub connections: u64,
-    /// Sessions of a node that are left.
+    /// Client sessions that a node serves.
     pub sessions: u64,
     /// Of these, with work.
     pub busy: u64,
-    /// Users and actors that are bound to the node.
+    /// Slots of users and actors that a node holds.
     pub bound: u64,
+    /// Who holds some of those: users, and actors as `kind/key`; the first 20.
+    #[serde(default)]
+    pub holders: Vec<String>,
 }
 
 /// A drain, if there is one.

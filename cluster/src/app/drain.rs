@@ -5,6 +5,9 @@ use std::{
     time::Duration,
 };
 
+/// Gates elsewhere have seen by then that a node takes no new work.
+pub(crate) const SEEN: Duration = Duration::from_secs(2);
+
 /// The account of a stop: `sessions` is what the gates of the process had when it began, or accepted after that, and
 /// each of them is in one of the next four numbers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

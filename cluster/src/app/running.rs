@@ -11,7 +11,7 @@ use due_core::{
 use tokio::{sync::oneshot, task::JoinHandle, time::Instant};
 
 use super::{
-    drain::{Drained, steps},
+    drain::{Drained, SEEN, steps},
     shards::RunningShard,
 };
 use crate::{
@@ -29,9 +29,6 @@ pub(crate) const STOP_LIMIT: Duration = Duration::from_secs(30);
 /// So long before the deadline nothing more is read of clients; after half of that, connections whose requests are not
 /// answered are closed all the same.
 const CUT_BEFORE: Duration = Duration::from_secs(2);
-
-/// Gates elsewhere have seen by then that a node takes no new work.
-const SEEN: Duration = Duration::from_secs(2);
 
 /// A hook that runs before a part stops.
 pub(crate) type Stopping =

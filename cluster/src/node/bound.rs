@@ -40,6 +40,33 @@ pub(crate) struct Loss {
     pub(crate) by: Option<SessionId>,
 }
 
+/// How many slots the node has had since it started, and how they went; each that it has had is held still or is in one
+/// of the other three.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub(crate) came: u64,
+    /// Somebody else's now.
+    pub(crate) moved: u64,
+    /// Given up: users that were unbound, actors that have ended.
+    pub(crate) finished: u64,
+    /// Let go at the end of a drain.
+    pub(crate) cut: u64,
+}
+
+impl Counts {
+    /// Slots that the node holds.
+    pub(crate) fn held(&self) -> u64 {
+        self.came - self.moved - self.finished - self.cut
+    }
+}
+
+/// Why a slot is not held any more.
+enum End {
+    Lost(Loss),
+    Finished,
+    Cut,
+}
+
 /// How a slot stands.
 enum State {
     Held(Held),
@@ -87,7 +114,13 @@ impl Holding {
 pub(crate) struct Bindings {
     /// The node's name: that of its own slot.
     name: String,
-    all: Mutex<HashMap<Subject, Arc<Holding>>>,
+    all: Mutex<Table>,
+}
+
+#[derive(Default)]
+struct Table {
+    holdings: HashMap<Subject, Arc<Holding>>,
+    counts: Counts,
 }
 
 impl Bindings {
@@ -96,26 +129,28 @@ impl Bindings {
         Self { name: name.into(), all: Mutex::default() }
     }
 
-    fn all(&self) -> MutexGuard<'_, HashMap<Subject, Arc<Holding>>> {
+    fn all(&self) -> MutexGuard<'_, Table> {
         self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How many there are.
-    pub(crate) fn len(&self) -> usize {
-        self.all().len()
+    /// How many came and went.
+    pub(crate) fn counts(&self) -> Counts {
+        self.all().counts
     }
 
     /// The slot is the node's from this epoch on; an earlier news of it changes nothing.
     pub(crate) fn hold(&self, subject: Subject, slot: Arc<str>, held: Held) -> Arc<Holding> {
         let mut all = self.all();
-        let holding = all.entry(subject).or_default();
+        let Table { holdings, counts } = &mut *all;
+        let holding = holdings.entry(subject).or_default();
         let mut slots = holding.slots();
-        let news = match slots.iter().find(|(name, _)| *name == slot) {
-            Some((_, State::Held(known))) => known.epoch < held.epoch,
-            Some((_, State::Lost(loss, _))) => loss.below <= held.epoch,
-            None => true,
+        let (news, came) = match slots.iter().find(|(name, _)| *name == slot) {
+            Some((_, State::Held(known))) => (known.epoch < held.epoch, false),
+            Some((_, State::Lost(loss, _))) => (loss.below <= held.epoch, true),
+            None => (true, true),
         };
         if news {
+            counts.came += u64::from(came);
             if *slot == *self.name {
                 holding.own.store(held.epoch.0, Ordering::Release);
             }
@@ -128,7 +163,7 @@ impl Bindings {
 
     /// The slots of a user or actor, if it has or had any here.
     pub(crate) fn of(&self, subject: &Subject) -> Option<Arc<Holding>> {
-        self.all().get(subject).cloned()
+        self.all().holdings.get(subject).cloned()
     }
 
     /// The slot was given up, by the binding of this epoch.
@@ -136,22 +171,27 @@ impl Bindings {
         self.take_below(subject, slot, Epoch(epoch.0 + 1));
     }
 
+    /// The same at the end of a drain: whoever had the slot would have kept it.
+    pub(crate) fn cut(&self, subject: &Subject, slot: &str, epoch: Epoch) {
+        self.end_below(subject, slot, (Epoch(epoch.0 + 1), End::Cut));
+    }
+
     /// The slot is somebody else's. Gives the binding that is over by that.
     pub(crate) fn lose(&self, subject: &Subject, slot: &str, loss: Loss) -> Option<Held> {
-        self.end_below(subject, slot, (loss.below, Some(State::Lost(loss, Instant::now()))))
+        self.end_below(subject, slot, (loss.below, End::Lost(loss)))
     }
 
     /// Takes a binding out if it is older than `below`.
     pub(crate) fn take_below(&self, subject: &Subject, slot: &str, below: Epoch) -> Option<Held> {
-        self.end_below(subject, slot, (below, None))
+        self.end_below(subject, slot, (below, End::Finished))
     }
 
     /// Ends a binding if it is older than `below`; what is left of it is put in its place at once, so that a slot is never
     /// held and lost.
-    fn end_below(&self, subject: &Subject, slot: &str, end: (Epoch, Option<State>)) -> Option<Held> {
-        let (below, left) = end;
-        let all = self.all();
-        let holding = all.get(subject)?;
+    fn end_below(&self, subject: &Subject, slot: &str, (below, end): (Epoch, End)) -> Option<Held> {
+        let mut all = self.all();
+        let Table { holdings, counts } = &mut *all;
+        let holding = holdings.get(subject)?;
         let mut slots = holding.slots();
         let older = |state: &State| matches!(state, State::Held(held) if held.epoch < below);
         let at = slots.iter().position(|(name, state)| **name == *slot && older(state))?;
@@ -159,7 +199,14 @@ impl Bindings {
             holding.own.store(0, Ordering::Release);
         }
         let (name, ended) = slots.swap_remove(at);
-        slots.extend(left.map(|left| (name, left)));
+        match end {
+            End::Lost(loss) => {
+                counts.moved += 1;
+                slots.push((name, State::Lost(loss, Instant::now())));
+            }
+            End::Finished => counts.finished += 1,
+            End::Cut => counts.cut += 1,
+        }
         match ended {
             State::Held(held) => Some(held),
             State::Lost(..) => None,
@@ -174,7 +221,7 @@ impl Bindings {
     /// Forgets what is over for long, and those who have nothing here any more.
     pub(crate) fn tidy(&self) {
         let mut all = self.all();
-        all.retain(|_, holding| {
+        all.holdings.retain(|_, holding| {
             let mut slots = holding.slots();
             slots.retain(|(_, state)| !matches!(state, State::Lost(_, since) if since.elapsed() > REMEMBERED));
             !slots.is_empty() || Arc::strong_count(holding) > 1
@@ -184,7 +231,7 @@ impl Bindings {
     /// All of them, as the store is asked about them.
     pub(crate) fn list(&self, owner: &Owner) -> Vec<Binding> {
         let mut list = Vec::new();
-        for (subject, holding) in self.all().iter() {
+        for (subject, holding) in &self.all().holdings {
             for (slot, state) in holding.slots().iter() {
                 let State::Held(held) = state else { continue };
                 list.push(Binding {
@@ -233,6 +280,7 @@ mod tests {
         let (all, ann) = (Bindings::new("game"), Subject::from(Uid::from("ann")));
         let holding = all.hold(ann.clone(), "game".into(), held(5));
         all.hold(ann.clone(), "game/room".into(), held(6));
+        assert_eq!(all.counts().held(), 2);
         all.release(&ann, "game", Epoch(5));
         assert_eq!(holding.claim("game"), None);
         assert_eq!(holding.claim_of("game/room"), Some(Claim::new("game/room", Epoch(6))));
@@ -242,5 +290,32 @@ mod tests {
         drop(holding);
         all.tidy();
         assert!(all.of(&ann).is_none(), "nothing is left of those who have left");
+    }
+
+    #[test]
+    fn each_slot_that_came_is_held_or_has_ended_in_one_way() {
+        let (all, ann) = (Bindings::new("game"), Subject::from(Uid::from("ann")));
+        let check = |(came, moved, finished, cut): (u64, u64, u64, u64), held: u64| {
+            assert_eq!(all.counts(), Counts { came, moved, finished, cut });
+            assert_eq!(all.counts().held(), held);
+        };
+        for slot in ["game", "game/room", "game/guild"] {
+            all.hold(ann.clone(), slot.into(), held(5));
+        }
+        all.hold(ann.clone(), "game".into(), held(6));
+        check((3, 0, 0, 0), 3);
+        all.lose(&ann, "game", Loss { below: Epoch(7), by: None });
+        all.lose(&ann, "game", Loss { below: Epoch(9), by: None });
+        check((3, 1, 0, 0), 2);
+        all.hold(ann.clone(), "game".into(), held(6));
+        check((3, 1, 0, 0), 2);
+        all.hold(ann.clone(), "game".into(), held(9));
+        check((4, 1, 0, 0), 3);
+        all.release(&ann, "game/room", Epoch(5));
+        all.cut(&ann, "game/guild", Epoch(4));
+        check((4, 1, 1, 0), 2);
+        all.cut(&ann, "game/guild", Epoch(5));
+        all.release(&ann, "game/guild", Epoch(5));
+        check((4, 1, 1, 1), 1);
     }
 }

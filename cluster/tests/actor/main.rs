@@ -5,6 +5,7 @@
 mod support;
 
 mod attach;
+mod drained;
 mod life;
 mod mailbox;
 mod room;

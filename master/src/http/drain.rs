@@ -25,10 +25,10 @@ pub(super) struct NewDrain {
     /// Why; it stands in the audit log.
     #[schema(min_length = 1, max_length = 500)]
     reason: String,
-    /// `wait`: who is there stays; `goaway`: clients of a gate are told to leave, over half of the time.
+    /// `wait`: who is there stays; `goaway`: clients of a gate are told to leave, over half of the time; actors of a node end.
     #[serde(default)]
     mode: Mode,
-    /// After so many seconds clients that were told and have not left are cut off: 1 to 604800.
+    /// After so many seconds clients that were told and have not left are cut off, and users of a node let go: 1 to 604800.
     #[serde(default = "a_minute")]
     #[schema(minimum = 1, maximum = 604_800)]
     deadline_secs: u64,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use due_cluster::Sent;
 use serde_json::{Value, json};
 
-use crate::world::{ADD, World};
+use crate::world::{ADD, SIT, World};
 
 fn ids(page: &Value) -> Vec<String> {
     page["items"].as_array().unwrap().iter().map(|i| i["id"].as_str().unwrap().to_owned()).collect()
@@ -205,9 +205,27 @@ async fn a_node_that_is_emptied_gets_no_new_sessions_and_says_who_is_left() {
     let begun = world.api.send("POST", "/api/v1/nodes/game-1/drain", drain).await;
     assert_eq!((begun.status, &begun.body["mode"]), (202, &json!("wait")), "{}", begun.body);
     assert_eq!(ann.call(ADD, &1).await, Ok(2), "who is there is served");
-    let view = world.until("/api/v1/nodes/game-1/drain", |view| view["phase"] != "telling").await;
-    let left = view["sessions"].as_u64().unwrap();
-    assert_eq!(view["phase"], if left == 0 { "empty" } else { "waiting" }, "{view}");
+    let view = world.until("/api/v1/nodes/game-1/drain", |view| view["phase"] == "empty").await;
+    assert_eq!((&view["bound"], &view["holders"]), (&json!(0), &json!([])), "nobody is bound to it: {view}");
+}
+
+#[tokio::test]
+async fn the_actors_of_a_node_that_is_emptied_end_and_its_counts_balance() {
+    let world = World::new().await;
+    let ann = world.user("gate-1", 7).await;
+    assert_eq!(ann.call(SIT, &1).await, Ok(()));
+    // A table opens where the user is handled.
+    let user = world.api.get("/api/v1/users/7").await.body;
+    let path = &format!("/api/v1/nodes/{}/drain", user["nodes"][0]["node"].as_str().unwrap());
+    let drain = json!({ "reason": "a test", "mode": "goaway", "deadline_secs": 60 });
+    let begun = world.api.send("POST", path, drain).await;
+    assert_eq!((begun.status, begun.body["holders"].as_array().unwrap().is_empty()), (202, false), "{}", begun.body);
+    let over = world.until(path, |view| view["phase"] == "empty").await;
+    let count = |name: &str| over[name].as_u64().unwrap();
+    let ended = count("moved") + count("finished") + count("cut") + count("bound");
+    assert!(count("began_with") > 0 && count("began_with") + count("came") == ended, "{over}");
+    assert_eq!((count("cut"), count("bound")), (0, 0), "{over}");
+    assert_eq!(world.api.get("/api/v1/users/7").await.body["nodes"], json!([]));
 }
 
 /// proves invariant 3

@@ -1,12 +1,13 @@
 //! The page on operating, from its first step to its last, on a fleet that is played on: by curl, and by `due`. Each step is
 //! judged by its answer and by what came of it.
 
+use due::Kind;
 use due_sdk::Closed;
 use rustix::process::Signal;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
-    history::Tale,
+    history::{Entry, Tale},
     page::{By, Desk, Ran},
     process::Process,
     scene::Scene,
@@ -32,6 +33,7 @@ async fn walk(by: By) {
     all_are_ready(&scene, &desk).await;
     a_user_is_found_told_and_sent_away(&scene, &desk).await;
     a_setting_is_made_changed_refused_and_taken_back(&scene, &desk).await;
+    a_node_is_emptied(&mut scene, &desk).await;
     a_gate_is_emptied(&mut scene, &desk).await;
     all_of_it_stands_in_the_audit_log(&desk).await;
     assert_eq!(desk.left(), [""; 0], "each command of the page is run");
@@ -156,6 +158,31 @@ async fn a_gate_is_emptied(scene: &mut Scene, desk: &Desk) {
     scene.all_roll(2).await;
 }
 
+async fn a_node_is_emptied(scene: &mut Scene, desk: &Desk) {
+    let pid = scene.fleet.nodes[0].pid();
+    assert!(scene.bots.history.read(Tale::homes).values().any(|rolled| rolled.process == pid), "it has a room");
+    let began = tokio::time::Instant::now();
+    let begun = desk.json("Empty a node").await;
+    assert!(begun["began_with"].as_u64().unwrap() > 0, "{begun}");
+    takes_nothing_new(desk, &scene.fleet.nodes[0], "takes no new work").await;
+    let over = desk.until("See what holds it", |drain| drain["phase"] == "empty").await;
+    let count = |name: &str| over[name].as_u64().unwrap();
+    assert_eq!(count("began_with") + count("came"), count("moved") + count("finished") + count("cut"), "{over}");
+    assert_eq!((count("bound"), count("busy"), count("cut"), &over["holders"]), (0, 0, 0, &json!([])), "{over}");
+    let elsewhere = |tale: &Tale| tale.homes().values().all(|rolled| rolled.process != pid);
+    scene.bots.history.until("all rooms are open elsewhere", || scene.logs(), elsewhere).await;
+    scene.all_roll(2).await;
+    takes_nothing_new(desk, &scene.fleet.nodes[0], "takes no new work").await;
+    stopped_with_nobody(scene.fleet.take_node(pid)).await;
+    scene.all_roll(2).await;
+    scene.bots.history.read(|tale| {
+        let told = [Kind::OwnerLost, Kind::Moved, Kind::NotBound];
+        let bad = |e: &&Entry| !e.end.is_good() && !told.iter().any(|kind| e.end.is(*kind));
+        let bad: Vec<_> = tale.since(began).filter(bad).collect();
+        assert!(bad.is_empty(), "played on, or told that the room is elsewhere now: {bad:?}");
+    });
+}
+
 /// One that is empty is asked to stop: nobody had to leave any more, and nothing held it.
 async fn stopped_with_nobody(process: Process) {
     process.signal(Signal::TERM);
@@ -180,6 +207,7 @@ async fn all_of_it_stands_in_the_audit_log(desk: &Desk) {
         ["config.put", KEY, "a wild night", "done"],
         ["config.put", KEY, "a slip", "validation_failed"],
         ["config.rollback", KEY, "too wild", "done"],
+        ["node.drain", "node/node-1", "more memory", "done"],
         ["node.drain", "gate/gate-1", "a new version", "done"],
     ];
     assert_eq!(ended, wanted.map(|step| step.map(str::to_owned)), "{log}");
