@@ -6,6 +6,7 @@ use std::{
     io::{self, BufRead, BufReader, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
@@ -13,6 +14,8 @@ use due_core::{Error, Kind, Result};
 
 use super::{Query, Record, Sink};
 
+/// How long another writer may take to go.
+const PATIENCE: Duration = Duration::from_millis(500);
 /// Longest line; a record is far shorter.
 const LONGEST: usize = 1024 * 1024;
 
@@ -48,11 +51,7 @@ impl Sink for File {
             #[cfg(unix)]
             std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
             let mut file = options.open(path).map_err(|e| failed(path, "cannot be opened", e))?;
-            if let Err(e) = file.try_lock() {
-                let text =
-                    format!("the audit log {} has another writer: give this master one of its own", path.display());
-                return Err(Error::config(text).because(io::Error::from(e)));
-            }
+            lock(path, &file)?;
             let last = verify(path, &mut file)?;
             *open = Some(file);
             Ok(last)
@@ -97,6 +96,23 @@ impl Sink for File {
             Ok(last.into_iter().rev().collect())
         })
         .await
+    }
+}
+
+/// Takes the lock. It may be held a moment longer than its writer lives: a process that is being started holds what was
+/// open until its program begins.
+fn lock(path: &Path, file: &fs::File) -> Result<()> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(fs::TryLockError::WouldBlock) if Instant::now() < until => std::thread::sleep(PATIENCE / 20),
+            Err(e) => {
+                let text =
+                    format!("the audit log {} has another writer: give this master one of its own", path.display());
+                return Err(Error::config(text).because(io::Error::from(e)));
+            }
+        }
     }
 }
 
