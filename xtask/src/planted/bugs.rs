@@ -44,14 +44,14 @@ pub(super) const BUGS: [Bug; 17] = [
         name: "a barrier ends with a connection that comes back",
         file: "cluster/src/link/end.rs",
         right: "            member.down = down;\n        }\n",
-        wrong: "            member.down = down;\n            let g = gate.own.owner.clone();\n            if down {\n                for (_, client) in gate.clients.iter_mut() {\n                    client.lanes.iter_mut().for_each(|l| l.leaving = false);\n                }\n                let slots: Vec<u32> = gate.clients.iter().map(|(slot, _)| slot as u32).collect();\n                let n = self.gates.iter().position(|gate| gate.own.owner == g).unwrap_or_default() as u8;\n                slots.into_iter().for_each(|slot| self.resume(n, slot));\n            }\n        }\n",
+        wrong: "            member.down = down;\n            let g = gate.own.owner.clone();\n            if down {\n                for (_, client) in gate.clients.iter_mut() {\n                    client.lanes_mut().iter_mut().for_each(|l| l.leaving = false);\n                }\n                let slots: Vec<u32> = gate.clients.iter().map(|(slot, _)| slot as u32).collect();\n                let n = self.gates.iter().position(|gate| gate.own.owner == g).unwrap_or_default() as u8;\n                slots.into_iter().for_each(|slot| self.resume(n, slot));\n            }\n        }\n",
         found_by: MOVED,
     },
     Bug {
         name: "a barrier outlives the node that it waits for",
         file: "cluster/src/gate/lost.rs",
-        right: "        client.lanes.retain(|l| l.member != member);\n        let mut failed",
-        wrong: "        client.lanes.retain(|l| l.member != member || l.leaving);\n        let mut failed",
+        right: "        client.lanes_mut().retain(|l| l.member != member);\n        let mut failed",
+        wrong: "        client.lanes_mut().retain(|l| l.member != member || l.leaving);\n        let mut failed",
         found_by: MOVED,
     },
     Bug {
