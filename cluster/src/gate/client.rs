@@ -237,6 +237,15 @@ impl Client {
         &mut self.lanes
     }
 
+    /// Most clients talk to one node for all their life: the first lane gets no room beside it.
+    pub(crate) fn add_lane(&mut self, lane: Lane) {
+        let lanes = self.lanes_mut();
+        if lanes.is_empty() {
+            lanes.reserve_exact(1);
+        }
+        lanes.push(lane);
+    }
+
     /// The lane's account: what is under way and owed.
     pub(crate) fn lane_to(&mut self, member: u16) -> Option<&mut Lane> {
         self.lanes.iter_mut().find(|l| l.member == member)

@@ -451,7 +451,7 @@ impl Shard {
             return Some(up);
         }
         let lane = Lane::new(member, name, sticky);
-        client.lanes_mut().push(lane);
+        client.add_lane(lane);
         let (head, body) = opening(client, slot, &gate.members);
         if self.frame_up(g, up, head, &body) {
             return Some(up);
