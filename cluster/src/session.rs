@@ -2,7 +2,7 @@
 
 use std::{
     any::{Any, TypeId},
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
     fmt,
     net::SocketAddr,
     sync::{
@@ -52,7 +52,7 @@ pub(crate) struct Inner {
     pub(crate) labels: Mutex<BTreeMap<String, String>>,
     user: Mutex<Option<Bound>>,
     pub(crate) attached: Mutex<BTreeMap<&'static str, crate::actor::Attachment>>,
-    data: Mutex<HashMap<TypeId, Box<dyn Any + Send + Sync>>>,
+    data: Mutex<BTreeMap<TypeId, Box<dyn Any + Send + Sync>>>,
     pub(crate) closed: AtomicBool,
     /// The link towards the gate is full.
     crowded: Arc<AtomicBool>,
@@ -389,7 +389,7 @@ impl Session {
         }
     }
 
-    fn data(&self) -> MutexGuard<'_, HashMap<TypeId, Box<dyn Any + Send + Sync>>> {
+    fn data(&self) -> MutexGuard<'_, BTreeMap<TypeId, Box<dyn Any + Send + Sync>>> {
         self.0.data.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -108,13 +108,13 @@ fn check(network: &str, connect: fn(&str) -> Client, limit: usize) {
     assert!(each <= limit, "{each} B of user memory for an idle {network} connection, at most {limit}");
 }
 
-// 1,510 to 1,565 without optimization.
+// 1,425 to 1,560 without optimization.
 #[test]
 fn an_idle_tcp_connection_takes_1700_bytes_at_most() {
     check("tcp", Client::tcp, 1700);
 }
 
-// 1,850 to 1,875 without optimization.
+// 1,775 to 1,825 without optimization.
 #[test]
 fn an_idle_ws_connection_takes_2000_bytes_at_most() {
     check("ws", Client::ws, 2000);
