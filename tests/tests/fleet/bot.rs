@@ -25,7 +25,7 @@ pub(crate) const TIMEOUT: Duration = Duration::from_secs(40);
 /// Between two rolls of a bot.
 const PACE: Duration = Duration::from_millis(50);
 /// Users in one room.
-const IN_A_ROOM: i64 = 4;
+pub(crate) const IN_A_ROOM: i64 = 4;
 
 /// Bots that play until they are told to end.
 pub(crate) struct Bots {
@@ -33,6 +33,7 @@ pub(crate) struct Bots {
     pub(crate) count: i64,
     doors: Doors,
     stop: Arc<AtomicBool>,
+    event_loop: EventLoop,
     tasks: JoinSet<()>,
 }
 
@@ -51,22 +52,28 @@ impl Doors {
 impl Bots {
     /// Lets users 1 to `count` play through these doors.
     pub(crate) fn play(count: i64, doors: Vec<String>) -> Self {
-        let (history, stop) = (History::new(), Arc::<AtomicBool>::default());
         let doors = Doors(Arc::new(std::sync::Mutex::new(doors)));
-        let event_loop = EventLoop::start().unwrap();
-        let mut tasks = JoinSet::new();
-        for uid in 1..=count {
+        let (history, event_loop) = (History::new(), EventLoop::start().unwrap());
+        let mut bots = Self { history, count: 0, doors, stop: Arc::default(), event_loop, tasks: JoinSet::new() };
+        bots.join(count);
+        bots
+    }
+
+    /// Lets the next `count` users play too.
+    pub(crate) fn join(&mut self, count: i64) {
+        let first = self.count + 1;
+        self.count += count;
+        for uid in first..=self.count {
             let bot = Bot {
                 uid,
                 room: (uid - 1) as u64 / IN_A_ROOM as u64 + 1,
-                history: history.clone(),
-                doors: doors.clone(),
-                stop: stop.clone(),
-                event_loop: event_loop.clone(),
+                history: self.history.clone(),
+                doors: self.doors.clone(),
+                stop: self.stop.clone(),
+                event_loop: self.event_loop.clone(),
             };
-            tasks.spawn(bot.run());
+            self.tasks.spawn(bot.run());
         }
-        Self { history, count, doors, stop, tasks }
     }
 
     /// From now on they go in here.

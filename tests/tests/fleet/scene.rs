@@ -11,7 +11,8 @@ use std::{
 use tokio::time::timeout;
 
 use crate::{
-    bot::Bots,
+    bot::{Bots, IN_A_ROOM},
+    history::Tale,
     process::{LIMIT, Process},
     world::{Fleet, World, words},
 };
@@ -39,8 +40,13 @@ impl Scene {
         let first = master(&world, "master-1").await;
         let token = first_token(&first).await;
         let second = master(&world, "master-2").await;
-        let bots = Bots::play(BOTS, fleet.doors());
+        let mut bots = Bots::play(BOTS, fleet.doors());
         bots.all_roll(2, || fleet.logs()).await;
+        // Rooms open on any node: until each has one to lose.
+        while !all_have_rooms(&fleet, &bots) {
+            bots.join(IN_A_ROOM);
+            bots.all_roll(2, || fleet.logs()).await;
+        }
         Self { _world: world, fleet, bots, masters: [first, second], token }
     }
 
@@ -57,6 +63,11 @@ impl Scene {
     pub(crate) async fn all_roll(&self, times: usize) {
         self.bots.all_roll(times, || self.logs()).await;
     }
+}
+
+fn all_have_rooms(fleet: &Fleet, bots: &Bots) -> bool {
+    let homes = bots.history.read(Tale::homes);
+    fleet.nodes.iter().all(|node| homes.values().any(|rolled| rolled.process == node.pid()))
 }
 
 /// A master of the fleet as a process of its own.
