@@ -108,6 +108,16 @@ pub(crate) struct Slot {
     pub(crate) epoch: Epoch,
 }
 
+/// A message that waits until its link has room.
+pub(crate) struct HeldMessage {
+    pub(crate) link: u32,
+    pub(crate) route: i32,
+    pub(crate) seq: i32,
+    pub(crate) body: Vec<u8>,
+    /// The client stands on the list of those that wait for the link.
+    pub(crate) listed: bool,
+}
+
 /// What only some sessions have.
 #[derive(Default)]
 pub(crate) struct Extras {
@@ -115,8 +125,8 @@ pub(crate) struct Extras {
     slots: Vec<Slot>,
     pub(crate) channels: Vec<Box<str>>,
     pub(crate) labels: Vec<(String, String)>,
-    /// A message that found its link full: route, seq, body.
-    pub(crate) held: Option<(i32, i32, Vec<u8>)>,
+    /// A message that found its link full.
+    pub(crate) held: Option<HeldMessage>,
     /// Newest pushes of `Latest` routes that wait for room.
     pub(crate) latest: Vec<(i32, Vec<u8>)>,
 }

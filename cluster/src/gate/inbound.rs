@@ -10,14 +10,14 @@ use due_core::{
 use due_protocol::due::{Assembler, Dialect, Flow, Frame, FrameError, HTTP_ANSWER, code};
 
 use super::{
-    client::{Client, LATE, Lane, Request, Slot, Stage},
+    client::{Client, HeldMessage, LATE, Lane, Request, Slot, Stage},
     input::{Input, Messages, Stream},
     members::{Members, Up},
     settings::Mechanism,
     way::Way,
 };
 use crate::{
-    link::{FLAG_HELLO, FLAG_NOTIFY, LANE_BYTES, LANE_FRAMES, Opened, lane_of},
+    link::{FLAG_HELLO, FLAG_NOTIFY, LANE_BYTES, LANE_FRAMES, Opened, end::LinkEnd, lane_of},
     node::shard::{Handled, Peer},
     shard::driver::{Shard, free_of_budget},
 };
@@ -331,6 +331,10 @@ impl Shard {
     fn forward_over(&mut self, at: (u8, u32), link: u32, message: (&Head, &Way), body: &[u8]) {
         let ((g, slot), (head, way)) = (at, message);
         let numbers = (head.route, head.seq);
+        // Who waits for the link already comes first, or those who are quick would keep it full for ever.
+        if self.links.get(link as usize).is_some_and(LinkEnd::is_full) {
+            return self.hold(g, slot, link, numbers, body);
+        }
         match self.link_send(link, *head, Part::Copy(body)) {
             Ok(()) => {
                 self.note_sent(g, slot, head, way);
@@ -393,41 +397,69 @@ impl Shard {
     }
 
     /// The link had no room: the message waits here, and nothing more is read of the client.
-    fn hold(&mut self, g: u8, slot: u32, link: u32, numbers: (i32, i32), body: &[u8]) {
-        self.forget_request(g, slot, numbers);
+    fn hold(&mut self, g: u8, slot: u32, link: u32, (route, seq): (i32, i32), body: &[u8]) {
+        self.forget_request(g, slot, (route, seq));
         let Some(client) = self.client(g, slot) else { return };
-        let generation = client.generation;
-        client.extras().held = Some((numbers.0, numbers.1, body.to_vec()));
+        client.extras().held = Some(HeldMessage { link, route, seq, body: body.to_vec(), listed: false });
         self.pause(g, slot);
-        if let Some(gate) = self.gates.get_mut(usize::from(g)) {
-            gate.link_waiters.entry(link).or_default().push((slot, generation));
-        }
         self.link_wait(link);
+        self.waits_for_link(g, slot);
     }
 
+    /// Is the link full that the client's message waits for? Then it stands on the list of those that wait.
+    fn waits_for_link(&mut self, g: u8, slot: u32) -> bool {
+        let Some(gate) = self.gates.get_mut(usize::from(g)) else { return false };
+        let Some(client) = gate.clients.get_mut(slot as usize) else { return false };
+        let Some(held) = client.extras.as_mut().and_then(|e| e.held.as_mut()) else { return false };
+        if !self.links.get(held.link as usize).is_some_and(LinkEnd::is_full) {
+            return false;
+        }
+        if !std::mem::replace(&mut held.listed, true) {
+            gate.link_waiters.entry(held.link).or_default().push_back((slot, client.generation));
+        }
+        true
+    }
+
+    /// Lets clients go on that waited for the link, in the order they came, as long as it has room.
     pub(crate) fn resume_link_waiters(&mut self, g: u8, link: u32) {
         let Some(gate) = self.gates.get_mut(usize::from(g)) else { return };
-        for (slot, generation) in gate.link_waiters.remove(&link).unwrap_or_default() {
-            if self.same_client(g, slot, generation).is_some() {
+        let mut waiting = gate.link_waiters.remove(&link).unwrap_or_default();
+        while !self.links.get(link as usize).is_some_and(LinkEnd::is_full)
+            && let Some((slot, generation)) = waiting.pop_front()
+        {
+            if let Some(client) = self.same_client(g, slot, generation) {
+                if let Some(held) = client.extras.as_mut().and_then(|e| e.held.as_mut()) {
+                    held.listed = false;
+                }
                 self.resume(g, slot);
             }
+        }
+        let Some(gate) = self.gates.get_mut(usize::from(g)) else { return };
+        // Who found it full again has had its turn.
+        waiting.append(&mut gate.link_waiters.remove(&link).unwrap_or_default());
+        if !waiting.is_empty() {
+            gate.link_waiters.insert(link, waiting);
         }
     }
 
     /// Reads a client again if nothing else holds it: first what it had sent before the pause.
     pub(crate) fn resume(&mut self, g: u8, slot: u32) {
-        let Some(gate) = self.gates.get_mut(usize::from(g)) else { return };
-        let Some(client) = gate.clients.get_mut(slot as usize) else { return };
+        let Some(gate) = self.gates.get(usize::from(g)) else { return };
+        let Some(client) = gate.clients.get(slot as usize) else { return };
         let Some(listener) = gate.listeners.get(usize::from(client.listener)) else { return };
         let crowded = client.out.len() > listener.settings.outbox / 2;
         if !client.paused || crowded || !client.is_open() || client.lanes().iter().any(Lane::holds) {
             return;
         }
+        let dialect = listener.dialect;
+        if self.waits_for_link(g, slot) {
+            return;
+        }
+        let Some(client) = self.client(g, slot) else { return };
         client.paused = false;
-        let (generation, dialect) = (client.generation, listener.dialect);
-        let held = client.extras.as_mut().and_then(|e| e.held.take());
-        if let Some((route, seq, body)) = held {
-            self.client_data(g, slot, (route, seq), &body);
+        let generation = client.generation;
+        if let Some(held) = client.extras.as_mut().and_then(|e| e.held.take()) {
+            self.client_data(g, slot, (held.route, held.seq), &held.body);
         }
         if self.client(g, slot).is_some_and(|c| !c.paused && c.frames.as_ref().is_some_and(Assembler::is_paused)) {
             self.feed_chunk((g, slot, generation), &dialect, None);

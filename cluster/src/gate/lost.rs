@@ -24,7 +24,6 @@ impl Shard {
         }
         tracing::info!(%node, "the link to a node is over");
         gate.members.leave(member);
-        gate.link_waiters.remove(&link);
         let with_lane = gate.clients.iter().filter(|(_, c)| c.lanes().iter().any(|l| l.member == member));
         let slots: Vec<u32> = with_lane.map(|(slot, _)| slot as u32).collect();
         for slot in slots {

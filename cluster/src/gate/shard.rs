@@ -1,6 +1,10 @@
 //! A gate's part of a shard: its listeners and connections.
 
-use std::{collections::HashMap, sync::Arc, task::Waker};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+    task::Waker,
+};
 
 use due_core::{
     Owner, Url,
@@ -61,8 +65,8 @@ pub(crate) struct GateShard {
     pub(crate) last_seen: Vec<u32>,
     pub(crate) members: Members,
     pub(crate) channels: Channels,
-    /// Clients that wait for a link to have room.
-    pub(crate) link_waiters: HashMap<u32, Vec<(u32, u32)>>,
+    /// Clients that wait for a link to have room: slots and generations, in the order they came.
+    pub(crate) link_waiters: HashMap<u32, VecDeque<(u32, u32)>>,
     pub(crate) counters: GateCounters,
     /// What has happened to users, for those who ask.
     pub(crate) recent: crate::admin::Recent,

@@ -105,6 +105,11 @@ pub(crate) struct Look {
 }
 
 impl LinkEnd {
+    /// Does somebody wait for room on it?
+    pub(crate) fn is_full(&self) -> bool {
+        self.full
+    }
+
     pub(crate) fn look(&self) -> Look {
         Look {
             state: self.link.state(),
@@ -280,6 +285,7 @@ impl Shard {
             Poll::Ready(Ok(n)) if n > 0 => {
                 end.mark.wake();
                 self.link_frames(link, &side, &batch);
+                self.link_room(link);
             }
             Poll::Ready(_) => self.link_over(link),
         }
@@ -424,7 +430,10 @@ impl Shard {
         }
         let written = |number| end.link.is_written(number);
         match end.side {
-            Side::Gate { gate, node, member, .. } => self.node_lost(gate, (&node, member), link, &written),
+            Side::Gate { gate, node, member, .. } => {
+                self.node_lost(gate, (&node, member), link, &written);
+                self.resume_link_waiters(gate, link);
+            }
             Side::Node { node, .. } => self.gate_lost(node, link),
             Side::Asker { .. } => {}
         }

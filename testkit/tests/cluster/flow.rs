@@ -1,11 +1,19 @@
 //! Order and backpressure across links.
 
-use std::time::Duration;
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use due_core::Kind;
 use due_testkit::cluster::CallError;
+use tokio::task::JoinSet;
 
-use crate::play::{ADD, Play, SAY_SLOWLY, WAIT, WHERE};
+use crate::play::{ADD, MEASURE, Play, SAY_SLOWLY, WAIT, WHERE};
 
 // proves P6: nothing a client sent is dropped, and its order holds, however slow the handlers are
 #[tokio::test(start_paused = true)]
@@ -91,6 +99,42 @@ async fn requests_behind_a_handler_that_does_not_end_are_answered_after_ten_seco
     cluster.advance(Duration::from_secs(1)).await;
     assert_eq!(ann.call(ADD, &1).await, Ok(2));
     assert_eq!(ann.strays(), 0, "a late answer reaches nobody");
+}
+
+#[tokio::test(start_paused = true)]
+async fn clients_that_share_a_full_link_get_equal_shares() {
+    // More under way than a link of 4 MiB takes.
+    const CLIENTS: usize = 64;
+    const WINDOW: usize = 8;
+    const LEN: usize = 16 * 1024;
+    let play = Play::new();
+    let cluster = play.cluster(false).nodes(1).start().await;
+    let text = "x".repeat(LEN);
+    let mut clients = Vec::new();
+    for _ in 0..CLIENTS {
+        clients.push(cluster.client().await);
+    }
+    let total = Arc::new(AtomicUsize::new(0));
+    let mut playing = JoinSet::new();
+    for client in clients {
+        let (total, text) = (total.clone(), text.clone());
+        playing.spawn(async move {
+            let (mut under_way, mut share) = (VecDeque::new(), 0);
+            while total.load(Ordering::Relaxed) < CLIENTS * WINDOW * 8 {
+                while under_way.len() < WINDOW {
+                    under_way.push_back(client.send(MEASURE, &text).unwrap());
+                }
+                assert_eq!(under_way.pop_front().unwrap().await, Ok(LEN));
+                total.fetch_add(1, Ordering::Relaxed);
+                share += 1;
+            }
+            share
+        });
+    }
+    let shares: Vec<usize> = playing.join_all().await;
+    assert!(cluster.snapshot("gate-1").await.gates["gate"].pauses > 0, "the link was full");
+    let (least, most) = (shares.iter().min().unwrap(), shares.iter().max().unwrap());
+    assert!(2 * least >= *most, "{least} to {most} of {shares:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -42,6 +42,8 @@ pub(crate) const FLOOD: Notify<u64, Json> = Notify::new(12, "flood");
 pub(crate) const STAY_LATER: Call<(), u64, Json> = Call::new(14, "stay.later");
 /// Pushes [`SCORE`]s from 0 up to this.
 pub(crate) const COUNT: Notify<u64, Json> = Notify::new(13, "count");
+/// The length of a text.
+pub(crate) const MEASURE: Call<String, usize, Json> = Call::new(15, "measure");
 pub(crate) const NEWS: Push<u64, Json> = Push::new(101, "news");
 /// 16 KiB of text.
 pub(crate) const PAGE: Push<String, Json> = Push::new(102, "page");
@@ -156,6 +158,7 @@ fn routes() -> Routes<Here> {
     Routes::new()
         .route(WHERE, |State(n): State<u64>| n)
         .route(ADD, |Msg(n): Msg<u64>| n + 1)
+        .route(MEASURE, |Msg(text): Msg<String>| text.len())
         .route(HELD, held)
         .route(LOGIN, login)
         .route(STAY, stay)
