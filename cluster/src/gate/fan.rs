@@ -1,13 +1,18 @@
 //! Pushes to channels: those that come together are encoded once and delivered member by member, not message by message.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    task::Context,
+};
 
 use bytes::Bytes;
 use due_core::net::Framing;
 use due_protocol::due::Head as Numbers;
 
 use super::{
+    at_once::AtOnce,
     awaited::Counting,
+    client::Client,
     orders::{ReplyTo, count},
     outbound::{PushOf, Pushed},
     shard::ListenerEnd,
@@ -21,6 +26,8 @@ use crate::{
 const WIRE: usize = 256 * 1024;
 /// From this size on members share the bytes: a copy for each of many would be cold when it is written.
 const REFER_FROM: usize = 1024;
+/// Members that are fetched from memory together: about as many places as a core waits for at a time.
+const TOGETHER: usize = 8;
 /// Bytes of a head at most: an estimate that saves growing.
 const HEAD: usize = 16;
 
@@ -131,6 +138,23 @@ impl Wires {
         });
         self.0.get(at).and_then(|(_, wire)| wire.as_ref())
     }
+}
+
+/// Writes to a client for which nothing waits, and says how much; the rest, and why there is one, is left for the end of the
+/// turn.
+fn write_now(client: &mut Client, wire: &Bytes, at_once: &mut AtOnce) -> Option<usize> {
+    if client.dirty || !client.out.is_empty() {
+        return None;
+    }
+    at_once.wrote();
+    let out = &mut at_once.out;
+    out.refer(wire);
+    let _ = client.conn.poll_write(&mut Context::from_waker(&client.waker), out);
+    let written = wire.len().saturating_sub(out.len());
+    if !out.is_empty() {
+        client.out = std::mem::take(out);
+    }
+    Some(written)
 }
 
 fn encode<'a>(listener: &ListenerEnd, all: impl Iterator<Item = PushOf<'a>> + Clone) -> Option<Bytes> {
@@ -262,6 +286,7 @@ impl Shard {
         let mut groups = std::mem::take(&mut self.groups);
         let mut members = std::mem::take(&mut groups.members);
         self.group(fans, &mut groups);
+        let first = self.at_once.begin();
         let mut later = false;
         for group in &groups.all {
             let Some(fan) = fans.list.get(group.first as usize) else { continue };
@@ -269,10 +294,14 @@ impl Shard {
             let all = places.clone().filter_map(|at| fans.list.get(at)).map(|fan| fans.push(fan));
             let (mut wires, mut together) = (Wires::default(), 0);
             self.members_of(fan.gate, fans.channel(fan), &mut members);
-            for &slot in &members {
+            let at_once = first && AtOnce::is_worth(groups.all.len(), members.len());
+            for (n, &slot) in members.iter().enumerate() {
+                if at_once && n % TOGETHER == 0 {
+                    self.warm(fan.gate, members.iter().skip(n).take(TOGETHER).copied());
+                }
                 if groups.all.len() > 1 && self.is_in_several(fan.gate, slot) {
                     later = true;
-                } else if self.append_all((fan.gate, slot), (group.len, all.clone()), &mut wires) {
+                } else if self.append_all((fan.gate, slot), (group.len, all.clone()), &mut wires, at_once) {
                     together += 1;
                 } else {
                     places.clone().for_each(|at| self.deliver_one(slot, (fans, at), &mut counts));
@@ -330,6 +359,16 @@ impl Shard {
         }
     }
 
+    /// Reads what a push to these clients touches. Of thousands each is out of the cache, in places that lead to each other:
+    /// read for a few together, those of one are not waited for after those of another.
+    fn warm(&self, g: u8, slots: impl Iterator<Item = u32> + Clone) {
+        let Some(gate) = self.gates.get(usize::from(g)) else { return };
+        let clients = || slots.clone().filter_map(|slot| gate.clients.get(slot as usize));
+        let own: usize = clients().map(Client::waiting).sum();
+        let behind: u64 = clients().map(|client| client.conn.taken()).sum();
+        std::hint::black_box((own, behind));
+    }
+
     fn members_of(&self, g: u8, channel: &str, into: &mut Vec<u32>) {
         into.clear();
         if let Some(gate) = self.gates.get(usize::from(g)) {
@@ -341,12 +380,13 @@ impl Shard {
         self.client(g, slot).is_some_and(|c| c.several)
     }
 
-    /// Appends all pushes of a group to the outbox of a member, if it has room and is a stream; else nothing.
+    /// Writes all pushes of a group to a member or appends them to its outbox, if it has room and is a stream; else nothing.
     fn append_all<'a>(
         &mut self,
         to: (u8, u32),
         pushes: (u32, impl Iterator<Item = PushOf<'a>> + Clone),
         wires: &mut Wires,
+        at_once: bool,
     ) -> bool {
         let (g, slot) = to;
         let Some(gate) = self.gates.get_mut(usize::from(g)) else { return false };
@@ -360,13 +400,19 @@ impl Shard {
         if client.waiting() + wire.len() >= listener.settings.outbox {
             return false;
         }
-        if wire.len() < REFER_FROM {
-            client.out.prime(&mut self.pool);
-            client.out.append(wire);
-        } else {
-            client.out.refer(wire);
-        }
         gate.counters.pushes += u64::from(count);
+        let written = if at_once { write_now(client, wire, &mut self.at_once) } else { None };
+        match written {
+            Some(written) => gate.counters.bytes_out += written as u64,
+            None if wire.len() < REFER_FROM => {
+                client.out.prime(&mut self.pool);
+                client.out.append(wire);
+            }
+            None => client.out.refer(wire),
+        }
+        if client.out.is_empty() {
+            return true;
+        }
         if !std::mem::replace(&mut client.dirty, true) {
             self.dirty.push((g, slot));
         }

@@ -1,6 +1,7 @@
 //! Gates: client connections, checks, routing, outboxes. A gate never looks into a body.
 
 mod accept;
+pub(crate) mod at_once;
 pub(crate) mod awaited;
 mod barrier;
 mod binding;

@@ -24,6 +24,7 @@ use super::{
 use crate::{
     admin::Side,
     gate::{
+        at_once::AtOnce,
         fan::{Fans, Groups},
         shard::GateShard,
     },
@@ -76,6 +77,7 @@ pub(crate) struct Shard {
     pub(crate) fans: Fans,
     /// How they are sorted while they are delivered.
     pub(crate) groups: Groups,
+    pub(crate) at_once: AtOnce,
     /// Sessions with queued messages and no running handler, whose turn was over: node and slot.
     pub(crate) runnable: Vec<(u8, u32)>,
     /// Sessions with gathered credit of notifies; a timer runs as long as there are any.
@@ -141,6 +143,7 @@ impl Shard {
             dirty_links: Vec::new(),
             fans: Fans::default(),
             groups: Groups::default(),
+            at_once: AtOnce::default(),
             runnable: Vec::new(),
             credits: Vec::new(),
             counters: ShardCounters::default(),
@@ -186,6 +189,7 @@ impl Shard {
         self.tokens = tokens;
         self.catch_up();
         self.flush_links();
+        self.at_once.end_turn(self.dirty.len());
         self.flush_clients();
         self.flush_listeners();
         self.arm(cx);

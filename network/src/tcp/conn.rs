@@ -17,13 +17,14 @@ use tokio::{
     net::TcpStream,
 };
 
-/// A stream of bytes.
+/// A stream of bytes. What reads and writes touch stands side by side.
+#[repr(C)]
 pub(crate) struct TcpConn {
     stream: TcpStream,
-    peer: SocketAddr,
     taken: u64,
     received: u64,
     shut: bool,
+    peer: SocketAddr,
 }
 
 /// What one read brought.
@@ -33,6 +34,12 @@ pub(crate) struct Read {
     /// There may be more at once; if not, the waker is registered.
     pub(crate) more: bool,
 }
+
+/// A write to a peer that is gone is an error and no signal, as the standard library has it.
+#[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
+const NO_SIGNAL: i32 = libc::MSG_NOSIGNAL;
+#[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
+const NO_SIGNAL: i32 = 0;
 
 /// Pieces of one vectored write.
 const SLICES: usize = 64;
@@ -84,10 +91,20 @@ impl TcpConn {
         }
     }
 
-    /// What the socket takes at once. The runtime is asked to tell of room only when there is none.
+    /// What the socket takes at once. The runtime's own account of the socket stands elsewhere in memory: it is asked only
+    /// when there is no room.
     fn write(&mut self, cx: &mut Context<'_>, out: &Segments) -> Poll<io::Result<usize>> {
+        match self.try_write(out) {
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => self.write_later(cx, out),
+            done => Poll::Ready(done),
+        }
+    }
+
+    #[cold]
+    fn write_later(&mut self, cx: &mut Context<'_>, out: &Segments) -> Poll<io::Result<usize>> {
         loop {
-            match self.try_write(out) {
+            // So the runtime learns that there is no room.
+            match self.stream.try_io(Interest::WRITABLE, || self.try_write(out)) {
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => ready!(self.stream.poll_write_ready(cx))?,
                 done => return Poll::Ready(done),
             }
@@ -95,12 +112,13 @@ impl TcpConn {
     }
 
     fn try_write(&self, out: &Segments) -> io::Result<usize> {
+        let socket = SockRef::from(&self.stream);
         if out.is_single() {
-            return self.stream.try_write(out.first());
+            return socket.send_with_flags(out.first(), NO_SIGNAL);
         }
         let mut slices = [IoSlice::new(&[]); SLICES];
         let used = out.slices(&mut slices);
-        self.stream.try_write_vectored(slices.get(..used).unwrap_or_default())
+        socket.send_vectored_with_flags(slices.get(..used).unwrap_or_default(), NO_SIGNAL)
     }
 }
 

@@ -125,6 +125,47 @@ async fn of_a_latest_route_the_newest_push_waits_for_room_in_the_link() {
 const ENTER: Call<String, (), Json> = Call::new(1, "enter");
 const SAID: Push<String, Json> = Push::new(2, "said");
 
+/// A room so large that its members are written to at once: what comes behind that waits for its turn, as does the rest of
+/// what a member has no room for.
+#[tokio::test(start_paused = true)]
+async fn a_large_room_hears_all_in_order_and_those_who_read_late_do_too() {
+    let enter = |me: Session, Msg(channel): Msg<String>| me.subscribe(&channel).map_err(Fault::from);
+    let app = move || {
+        let gate = Gate::new("gate").listen("memory://?buffer=4KiB&outbox=1MiB");
+        App::new(Drivers::memory()).with(gate).with(Node::new("game").routes(Routes::new().route(ENTER, enter)))
+    };
+    let cluster = TestCluster::new(app).gates(1).nodes(1).start().await;
+    let mut clients = Vec::new();
+    for _ in 0..40 {
+        let client = cluster.client().await;
+        client.call(ENTER, &"hall".to_owned()).await.unwrap();
+        clients.push(client);
+    }
+    clients.iter().step_by(7).for_each(|client| client.read(false));
+    let way = cluster.cluster("game-1");
+    let said = |i: usize| format!("{i} {}", "x".repeat(100 + i * 7 % 900));
+    let mut sent = 0;
+    for round in 0..60 {
+        // Ticks by themselves, then some with more behind them.
+        let more = if round % 20 < 10 { 0 } else { round % 3 };
+        let all = (0..=more).map(|n| {
+            let (way, text) = (way.clone(), said(sent + n));
+            let to = if n == 2 { To::Everyone } else { To::Channel("hall") };
+            async move { way.push(to, SAID, &text).await }
+        });
+        for told in futures_util::future::join_all(all).await {
+            assert_eq!(told.unwrap(), Sent { queued: 40, ..Sent::default() });
+        }
+        sent += 1 + more;
+    }
+    clients.iter().for_each(|client| client.read(true));
+    cluster.settle().await;
+    let want: Vec<String> = (0..sent).map(said).collect();
+    for client in &clients {
+        assert_eq!(client.arrived(SAID).as_ref(), Ok(&want));
+    }
+}
+
 /// Clients in the channels a, b, both, and a third one; the last pushes are large, so that outboxes get full.
 #[tokio::test(start_paused = true)]
 async fn pushes_to_channels_that_leave_together_reach_every_member_once_and_in_order() {
