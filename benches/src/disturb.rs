@@ -23,8 +23,8 @@ use crate::{
 pub(crate) enum Manner {
     /// Calls a handler that blocks, and again when it has answered.
     Blocking,
-    /// Asks for more and more, and reads nothing.
-    Slow,
+    /// Asks so many times a second, or as fast as the server takes it, and reads nothing.
+    Slow(Option<f64>),
     /// Sends so many frames a second, or as many as the server takes.
     Flooding(Option<f64>),
 }
@@ -114,7 +114,7 @@ fn behave(first: TcpStream, to: SocketAddr, manner: Manner, shared: &Shared) {
         let next = stream.take().map_or_else(|| shared.connect(to), Ok);
         let ended = next.and_then(|mut stream| match manner {
             Manner::Blocking => call(&mut stream, shared),
-            Manner::Slow => write_only(&mut stream, shared),
+            Manner::Slow(rate) => write_only(&mut stream, rate, shared),
             Manner::Flooding(rate) => flood(&mut stream, rate, shared),
         });
         // Whoever is refused at once does not come back at once.
@@ -135,13 +135,10 @@ fn call(stream: &mut TcpStream, shared: &Shared) -> Fallible<()> {
     Ok(())
 }
 
-fn write_only(stream: &mut TcpStream, shared: &Shared) -> Fallible<()> {
+fn write_only(stream: &mut TcpStream, rate: Option<f64>, shared: &Shared) -> Fallible<()> {
     let mut frame = Vec::new();
     Dialect::Due.put(0, &Content::Marked.body(LARGE), &mut frame);
-    while !shared.is_over() {
-        stream.write_all(&frame)?;
-    }
-    Ok(())
+    send_on(stream, &frame, rate, shared)
 }
 
 /// Answers are read by a thread of its own and thrown away: only what it sends should count.
@@ -161,20 +158,21 @@ fn flood(stream: &mut TcpStream, rate: Option<f64>, shared: &Shared) -> Fallible
                 }
             }
         });
-        let sent = send_bursts(stream, &frames, rate, shared);
+        let sent = send_on(stream, &frames, rate.map(|rate| rate / BURST as f64), shared);
         let _ = stream.shutdown(Shutdown::Both);
         sent
     })
 }
 
-fn send_bursts(stream: &mut TcpStream, frames: &[u8], rate: Option<f64>, shared: &Shared) -> Fallible<()> {
+/// Sends it again and again, at most so many times a second.
+fn send_on(stream: &mut TcpStream, bytes: &[u8], rate: Option<f64>, shared: &Shared) -> Fallible<()> {
     let begin = Instant::now();
-    let mut bursts = 0_u32;
+    let mut sent = 0_u32;
     while !shared.is_over() {
-        stream.write_all(frames)?;
-        bursts += 1;
+        stream.write_all(bytes)?;
+        sent += 1;
         let Some(rate) = rate else { continue };
-        let due = Duration::from_secs_f64(f64::from(bursts) * BURST as f64 / rate);
+        let due = Duration::from_secs_f64(f64::from(sent) / rate);
         thread::sleep(due.saturating_sub(begin.elapsed()));
     }
     Ok(())
@@ -192,7 +190,14 @@ mod tests {
 
     #[test]
     fn they_end_with_the_load_that_they_disturb() {
-        for manner in [Manner::Blocking, Manner::Slow, Manner::Flooding(Some(10_000.0)), Manner::Flooding(None)] {
+        let all = [
+            Manner::Blocking,
+            Manner::Slow(Some(1_000.0)),
+            Manner::Slow(None),
+            Manner::Flooding(Some(10_000.0)),
+            Manner::Flooding(None),
+        ];
+        for manner in all {
             let address = reference();
             let load = Load::connect(address, Shape::plain(2, 1, 128)).expect("connected");
             let mut both = Beside::new(load, address, manner, 3).expect("connected too");

@@ -36,6 +36,10 @@ pub(crate) struct NeighbourArgs {
     /// Connections that call a blocking handler, and as many that do not read.
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=500))]
     disturbers: u16,
+    /// Requests of 16 KiB a second of each of those that do not read; 0: as fast as the server takes them. Until all that lies
+    /// between is full they are a flood too then, and the load generator needs a core of its own to be fair.
+    #[arg(long, default_value_t = 200.0)]
+    slow: f64,
     /// Frames a second of the one that floods; 0: as many as the server takes, and then the load generator needs a core of
     /// its own to be fair.
     #[arg(long, default_value_t = 500_000.0)]
@@ -46,11 +50,12 @@ pub(crate) struct NeighbourArgs {
 pub(crate) fn run(args: &NeighbourArgs) -> Fallible<bool> {
     let mut stage = Stage::open("neighbours", &args.common, Some(args.pace.pace()))?;
     let flood = Manner::Flooding(Some(args.flood).filter(|rate| *rate > 0.0));
+    let slow = Manner::Slow(Some(args.slow).filter(|rate| *rate > 0.0));
     let many = usize::from(args.disturbers);
     let all: [(&str, Option<(Manner, usize)>); 4] = [
         ("alone", None),
         ("blocking handler", Some((Manner::Blocking, many))),
-        ("slow client", Some((Manner::Slow, many))),
+        ("slow client", Some((slow, many))),
         ("flooding client", Some((flood, 1))),
     ];
     let servers = stage.start(all.iter().map(|(name, _)| Subject::ours(name)).collect::<Fallible<Vec<_>>>()?)?;
@@ -70,14 +75,14 @@ pub(crate) fn run(args: &NeighbourArgs) -> Fallible<bool> {
 }
 
 fn title(args: &NeighbourArgs) -> Title {
-    let NeighbourArgs { connections, rate, body, disturbers, flood, .. } = args;
+    let NeighbourArgs { connections, rate, body, disturbers, slow, flood, .. } = args;
     let others = ["blocking handler", "slow client", "flooding client"];
     Title {
         text: format!(
             "{connections} connections, {rate:.0} msg/s by the clock, {body} B, and beside them nobody, {disturbers} that \
-                       call a handler that blocks, {disturbers} that do not read, one that sends {flood:.0} frames/s"
+                       call a handler that blocks, {disturbers} that ask {slow:.0} times a second and do not read, one that sends {flood:.0} frames/s"
         ),
-        load: serde_json::json!({ "connections": connections, "rate": rate, "body": body, "disturbers": disturbers, "flood": flood }),
+        load: serde_json::json!({ "connections": connections, "rate": rate, "body": body, "disturbers": disturbers, "slow": slow, "flood": flood }),
         unit: "msg",
         targets: others.into_iter().map(|name| Target::of(name, "alone").p99(MOST)).collect(),
     }

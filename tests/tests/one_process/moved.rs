@@ -275,8 +275,9 @@ async fn a_node_that_was_stopped_does_not_handle_what_is_anothers_by_now() {
     take_away(&table.drivers, 17).await;
     // As long as nobody hears of a process, it may be given up: the subject of this test is a real time.
     tokio::time::sleep(Duration::from_millis(2_500)).await;
-    table.go.send(()).unwrap();
+    // Before the thread goes on: what was begun ends in its first turn, and whose the others are is asked after that.
     table.let_work(node);
+    table.go.send(()).unwrap();
     table.client = user;
     let mut ends = Vec::new();
     for _ in 1..=4 {
