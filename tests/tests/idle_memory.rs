@@ -19,6 +19,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 const CONNECTIONS: usize = 2000;
 /// Each makes buffers for all its connections when it meets the first.
 const SHARDS: usize = 2;
+const TRIES: usize = 3;
 /// Length of the body of the one message that a connection exchanges.
 const BODY: usize = 1024;
 
@@ -96,6 +97,12 @@ fn open(connect: fn(&str) -> Client, address: &str, count: usize) -> Vec<Client>
 
 fn check(network: &str, connect: fn(&str) -> Client, limit: usize) {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    // The least of some: what else a process touches for the first time meanwhile is counted too.
+    let least = (0..TRIES).map(|_| each(network, connect)).min().unwrap();
+    assert!(least <= limit, "{least} B of user memory for an idle {network} connection, at most {limit}");
+}
+
+fn each(network: &str, connect: fn(&str) -> Client) -> usize {
     let address = format!("127.0.0.1:{}", free_port());
     let args = format!("--{network} {address} --heartbeat off --shards {SHARDS}");
     let echo = Running::start(&ECHO, &args.split(' ').map(String::from).collect::<Vec<_>>());
@@ -105,16 +112,16 @@ fn check(network: &str, connect: fn(&str) -> Client, limit: usize) {
     let _idle = open(connect, &address, CONNECTIONS);
     let each = pss(echo.pid()).saturating_sub(empty) / CONNECTIONS;
     eprintln!("{each} B of user memory for an idle {network} connection");
-    assert!(each <= limit, "{each} B of user memory for an idle {network} connection, at most {limit}");
+    each
 }
 
-// 1,425 to 1,560 without optimization.
+// 1,425 to 1,635 without optimization.
 #[test]
 fn an_idle_tcp_connection_takes_1700_bytes_at_most() {
     check("tcp", Client::tcp, 1700);
 }
 
-// 1,775 to 1,825 without optimization.
+// 1,760 to 1,850 without optimization.
 #[test]
 fn an_idle_ws_connection_takes_2000_bytes_at_most() {
     check("ws", Client::ws, 2000);
