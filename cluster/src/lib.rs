@@ -34,6 +34,7 @@ pub mod pushes;
 pub mod session;
 mod shard;
 pub mod stat;
+mod store;
 
 pub use app::{App, Part, Running, Shards};
 pub use cluster::{Cluster, Sent, Stat, To};

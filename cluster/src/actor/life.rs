@@ -1,11 +1,10 @@
 //! The life of an actor: its place in the locator, opening, messages in turn, the end.
 
 use std::{
-    future::{Future, poll_fn},
+    future::poll_fn,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     task::Poll,
-    time::Duration,
 };
 
 use due_core::{
@@ -29,10 +28,9 @@ use super::{
 use crate::{
     fault::Fault,
     node::bound::{Fence, Held},
+    store::{STORE_LIMIT, within},
 };
 
-/// How long the locator may take.
-const STORE_LIMIT: Duration = Duration::from_secs(1);
 /// Messages in one turn; then others of the shard go on.
 const TURN: u32 = 64;
 
@@ -128,11 +126,6 @@ async fn whole<A: Actor>(mut guard: Guard<A>, birth: Birth<A>, before: Option<wa
     leave(mailbox, slot).await;
 }
 
-async fn limited<T>(work: impl Future<Output = DueResult<T>>) -> DueResult<T> {
-    let late = || Error::new(Kind::Unavailable, "the locator does not answer");
-    timeout(STORE_LIMIT, work).await.unwrap_or_else(|_| Err(late()))
-}
-
 fn subject<A: Actor>(mailbox: &Mailbox<A>) -> (Subject, Place) {
     let node = mailbox.host.common.own.name.as_str();
     (Subject::actor(A::KIND, Arc::clone(&mailbox.name)), Place::node(node))
@@ -144,14 +137,14 @@ async fn claim<A: Actor>(mailbox: &Mailbox<A>) -> DueResult<Slot> {
     let (subject, place) = subject(mailbox);
     let claim = Claim { owner: own.owner.clone(), session: SessionId::random(), floor: Epoch(0) };
     let slot = |epoch| Slot { owner: claim.owner.clone(), session: claim.session, epoch };
-    let record = match limited(own.locator.if_absent(subject.clone(), place.clone(), claim.clone())).await? {
+    let record = match within(own.locator.if_absent(subject.clone(), place.clone(), claim.clone())).await? {
         Attempt::Won(taken) => return Ok(slot(taken.epoch)),
         Attempt::Refused(record) => record,
     };
     // An earlier life of ours whose release the store has lost.
     if let Some(old) = record.slot(&place).filter(|old| old.owner == own.owner)
         && let Attempt::Won(taken) =
-            limited(own.locator.if_epoch(subject.clone(), place.clone(), old.epoch, claim.clone())).await?
+            within(own.locator.if_epoch(subject.clone(), place.clone(), old.epoch, claim.clone())).await?
     {
         return Ok(slot(taken.epoch));
     }
@@ -160,7 +153,7 @@ async fn claim<A: Actor>(mailbox: &Mailbox<A>) -> DueResult<Slot> {
     if let Some(old) = held
         && mailbox.cluster.peers().is_gone(InstanceKind::Node, &old.owner).await
         && let Attempt::Won(taken) =
-            limited(own.locator.if_epoch(subject, place.clone(), old.epoch, claim.clone())).await?
+            within(own.locator.if_epoch(subject, place.clone(), old.epoch, claim.clone())).await?
     {
         return Ok(slot(taken.epoch));
     }
@@ -193,7 +186,7 @@ async fn leave<A: Actor>(mailbox: &Arc<Mailbox<A>>, slot: Slot) {
     }
     let sessions = join_all(attached.iter().map(|(uid, session)| release::<A>(uid, session)));
     let _ = timeout(STORE_LIMIT, sessions).await;
-    if let Err(e) = limited(locator.unbind(subject, place, slot.session, slot.epoch)).await {
+    if let Err(e) = within(locator.unbind(subject, place, slot.session, slot.epoch)).await {
         tracing::warn!(actor = A::KIND, key = %mailbox.name, error = %e, "an actor's place was not given up");
     }
 }

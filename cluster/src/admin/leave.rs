@@ -10,18 +10,16 @@ use std::{
 };
 
 use due_core::{
-    Error, Kind, Result, Uid,
+    Result, Uid,
     locate::{Place, Subject},
 };
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::Side;
-use crate::{app::drain::SEEN, link::end::Asked, node::part::NodeShared, shard::driver::Shard};
+use crate::{app::drain::SEEN, link::end::Asked, node::part::NodeShared, shard::driver::Shard, store::within};
 
 /// Most that are named.
 const NAMED: usize = 20;
-/// How long the locator may take for one.
-const STORE_LIMIT: Duration = Duration::from_secs(1);
 /// The pause before users are tried again whom the locator did not let go.
 const AGAIN: Duration = Duration::from_secs(2);
 
@@ -54,7 +52,7 @@ impl Side {
             let (Subject::User(uid), Place::Node(name)) = (&binding.subject, &binding.place) else { continue };
             let (session, epoch) = (binding.slot.session, binding.slot.epoch);
             let unbound = node.own.locator.unbind(binding.subject.clone(), binding.place.clone(), session, epoch);
-            end = limited(unbound).await;
+            end = within(unbound).await.map(drop);
             if end.is_err() {
                 break;
             }
@@ -77,11 +75,6 @@ impl Side {
         names.truncate(NAMED);
         names
     }
-}
-
-async fn limited<T>(work: impl Future<Output = Result<T>>) -> Result<()> {
-    let late = |_| Err(Error::new(Kind::Unavailable, "the locator does not answer"));
-    timeout(STORE_LIMIT, work).await.unwrap_or_else(late).map(drop)
 }
 
 impl Shard {

@@ -1,9 +1,6 @@
 //! Logins: binding a session to a user, and ending it (`semantics`: duplicate login).
 
-use std::{
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+use std::sync::{Arc, atomic::Ordering};
 
 use due_core::{
     Code, Epoch, Error, Kind, Result, SessionId, Uid,
@@ -11,7 +8,6 @@ use due_core::{
     registry::InstanceKind,
     transport::{FrameKind, Head},
 };
-use tokio::time::timeout;
 
 use super::{
     client::Slot,
@@ -23,10 +19,8 @@ use super::{
 use crate::{
     link::{Owned, Writer, lane_of, mark_of, slot_of},
     shard::driver::Shard,
+    store::within,
 };
-
-/// How long the locator may take.
-const STORE_LIMIT: Duration = Duration::from_secs(1);
 
 impl Shard {
     /// Takes the user for this session; the last login wins. Answers once the store has decided.
@@ -290,11 +284,6 @@ async fn take_gently(own: &GateSelf, uid: &Uid, claim: Claim) -> Result<Taken> {
         return Err(taken());
     }
     within(own.locator.if_epoch(subject, place, old.epoch, claim)).await?.won().ok_or_else(taken)
-}
-
-pub(super) async fn within<T>(call: impl Future<Output = Result<T>>) -> Result<T> {
-    let late = || Error::new(Kind::Unavailable, "the locator does not answer");
-    timeout(STORE_LIMIT, call).await.unwrap_or_else(|_| Err(late()))
 }
 
 /// Ends a bind on every way out.

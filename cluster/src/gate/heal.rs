@@ -8,10 +8,11 @@ use due_core::{
 };
 use tokio::{sync::oneshot, time::timeout};
 
-use super::{binding::within, orders::ReplyTo, shard::GateSelf};
+use super::{orders::ReplyTo, shard::GateSelf};
 use crate::{
     link::lane_of,
     shard::{driver::Shard, inbox::Inbox},
+    store::within,
 };
 
 /// A sweep begins about so long after the last one.

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use due_core::{
-    Epoch, Error, Kind, Result,
+    Epoch, Result,
     locate::{Binding, Change, Claim, Event, Feed, Place, Subject, Verdict},
 };
 use tokio::{sync::Notify, time::timeout};
@@ -12,14 +12,12 @@ use super::{
     bound::{Held, Loss},
     part::NodeShared,
 };
-use crate::{cluster::Cluster, shard::inbox::Inbox};
+use crate::{cluster::Cluster, shard::inbox::Inbox, store::within};
 
 /// A sweep begins about so long after the last one.
 const EVERY: Duration = Duration::from_secs(15);
 /// The same while the store does not answer.
 const AGAIN: Duration = Duration::from_secs(2);
-/// How long the locator may take.
-const STORE_LIMIT: Duration = Duration::from_secs(1);
 /// The pause before a feed that could not be made is tried again.
 const PAUSE: Duration = Duration::from_secs(5);
 
@@ -150,9 +148,4 @@ pub(crate) fn give_up(node: &NodeShared, cluster: &Cluster, subject: &Subject, (
             cluster.background(hook(cluster.clone(), uid.clone()));
         }
     }
-}
-
-async fn within<T>(call: impl Future<Output = Result<T>>) -> Result<T> {
-    let late = || Error::new(Kind::Unavailable, "the locator does not answer");
-    timeout(STORE_LIMIT, call).await.unwrap_or_else(|_| Err(late()))
 }
