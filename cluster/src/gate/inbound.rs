@@ -17,7 +17,7 @@ use super::{
     way::Way,
 };
 use crate::{
-    link::{FLAG_HELLO, FLAG_NOTIFY, LANE_BYTES, LANE_FRAMES, Opened, end::LinkEnd, lane_of},
+    link::{FLAG_HELLO, FLAG_NOTIFY, LANE_BYTES, LANE_FRAMES, Opened, end::is_full, lane_of},
     node::shard::{Handled, Peer},
     shard::driver::{Shard, free_of_budget},
 };
@@ -332,7 +332,7 @@ impl Shard {
         let ((g, slot), (head, way)) = (at, message);
         let numbers = (head.route, head.seq);
         // Who waits for the link already comes first, or those who are quick would keep it full for ever.
-        if self.links.get(link as usize).is_some_and(LinkEnd::is_full) {
+        if is_full(&self.links, link) {
             return self.hold(g, slot, link, numbers, body);
         }
         match self.link_send(link, *head, Part::Copy(body)) {
@@ -411,7 +411,7 @@ impl Shard {
         let Some(gate) = self.gates.get_mut(usize::from(g)) else { return false };
         let Some(client) = gate.clients.get_mut(slot as usize) else { return false };
         let Some(held) = client.extras.as_mut().and_then(|e| e.held.as_mut()) else { return false };
-        if !self.links.get(held.link as usize).is_some_and(LinkEnd::is_full) {
+        if !is_full(&self.links, held.link) {
             return false;
         }
         if !std::mem::replace(&mut held.listed, true) {
@@ -424,7 +424,7 @@ impl Shard {
     pub(crate) fn resume_link_waiters(&mut self, g: u8, link: u32) {
         let Some(gate) = self.gates.get_mut(usize::from(g)) else { return };
         let mut waiting = gate.link_waiters.remove(&link).unwrap_or_default();
-        while !self.links.get(link as usize).is_some_and(LinkEnd::is_full)
+        while !is_full(&self.links, link)
             && let Some((slot, generation)) = waiting.pop_front()
         {
             if let Some(client) = self.same_client(g, slot, generation) {

@@ -104,12 +104,12 @@ pub(crate) struct Look {
     pub(crate) errors: u64,
 }
 
-impl LinkEnd {
-    /// Does somebody wait for room on it?
-    pub(crate) fn is_full(&self) -> bool {
-        self.full
-    }
+/// Does somebody wait for room on a link? On one that is over nobody does.
+pub(crate) fn is_full(links: &Slab<LinkEnd>, link: u32) -> bool {
+    links.get(link as usize).is_some_and(|end| end.full)
+}
 
+impl LinkEnd {
     pub(crate) fn look(&self) -> Look {
         Look {
             state: self.link.state(),
