@@ -222,6 +222,14 @@ mod tests {
         memory.store(Blocks::KEY, json.into(), Expect::Any).await.unwrap();
     }
 
+    /// A source in which Ann is blocked for an hour.
+    async fn with_ann() -> (Memory, Uid, Blocks) {
+        let (memory, ann, mut blocks) = (Memory::default(), Uid::from("ann"), Blocks::default());
+        blocks.block(&ann, unix(3600), 0).unwrap();
+        store(&memory, &blocks).await;
+        (memory, ann, blocks)
+    }
+
     /// A gate that follows.
     async fn follow(memory: &Memory) -> (Arc<Blocked>, JoinHandle<()>) {
         let blocked = Arc::<Blocked>::default();
@@ -286,10 +294,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_user_who_is_unblocked_may_come_and_what_cannot_be_read_changes_nothing() {
-        let (memory, ann) = (Memory::default(), Uid::from("ann"));
-        let mut blocks = Blocks::default();
-        blocks.block(&ann, unix(3600), 0).unwrap();
-        store(&memory, &blocks).await;
+        let (memory, ann, mut blocks) = with_ann().await;
         let (gate, task) = follow(&memory).await;
         memory.store(Blocks::KEY, "{".into(), Expect::Any).await.unwrap();
         tokio::time::sleep(Duration::from_secs(5)).await;
@@ -304,10 +309,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_source_that_is_away_lets_gates_start_and_what_they_know_counts_on() {
-        let (memory, ann) = (Memory::default(), Uid::from("ann"));
-        let mut blocks = Blocks::default();
-        blocks.block(&ann, unix(3600), 0).unwrap();
-        store(&memory, &blocks).await;
+        let (memory, ann, _) = with_ann().await;
         memory.set_down(true);
         let (gate, task) = follow(&memory).await;
         assert!(gate.refusal(&ann).is_none(), "it cannot know yet");

@@ -125,16 +125,21 @@ async fn of_a_latest_route_the_newest_push_waits_for_room_in_the_link() {
 const ENTER: Call<String, (), Json> = Call::new(1, "enter");
 const SAID: Push<String, Json> = Push::new(2, "said");
 
+/// Gates that listen there, and a node that lets clients into channels.
+async fn with_channels(listener: &'static str, gates: usize) -> TestCluster {
+    let enter = |me: Session, Msg(channel): Msg<String>| me.subscribe(&channel).map_err(Fault::from);
+    let app = move || {
+        let gate = Gate::new("gate").listen(listener);
+        App::new(Drivers::memory()).with(gate).with(Node::new("game").routes(Routes::new().route(ENTER, enter)))
+    };
+    TestCluster::new(app).gates(gates).nodes(1).start().await
+}
+
 /// A room so large that its members are written to at once: what comes behind that waits for its turn, as does the rest of
 /// what a member has no room for.
 #[tokio::test(start_paused = true)]
 async fn a_large_room_hears_all_in_order_and_those_who_read_late_do_too() {
-    let enter = |me: Session, Msg(channel): Msg<String>| me.subscribe(&channel).map_err(Fault::from);
-    let app = move || {
-        let gate = Gate::new("gate").listen("memory://?buffer=4KiB&outbox=1MiB");
-        App::new(Drivers::memory()).with(gate).with(Node::new("game").routes(Routes::new().route(ENTER, enter)))
-    };
-    let cluster = TestCluster::new(app).gates(1).nodes(1).start().await;
+    let cluster = with_channels("memory://?buffer=4KiB&outbox=1MiB", 1).await;
     let mut clients = Vec::new();
     for _ in 0..40 {
         let client = cluster.client().await;
@@ -169,12 +174,7 @@ async fn a_large_room_hears_all_in_order_and_those_who_read_late_do_too() {
 /// Clients in the channels a, b, both, and a third one; the last pushes are large, so that outboxes get full.
 #[tokio::test(start_paused = true)]
 async fn pushes_to_channels_that_leave_together_reach_every_member_once_and_in_order() {
-    let enter = |me: Session, Msg(channel): Msg<String>| me.subscribe(&channel).map_err(Fault::from);
-    let app = move || {
-        let gate = Gate::new("gate").listen("memory://?outbox=20KiB");
-        App::new(Drivers::memory()).with(gate).with(Node::new("game").routes(Routes::new().route(ENTER, enter)))
-    };
-    let cluster = TestCluster::new(app).gates(2).nodes(1).start().await;
+    let cluster = with_channels("memory://?outbox=20KiB", 2).await;
     let mut clients = Vec::new();
     for channels in ["a", "b", "ab", "c", "abc", ""].repeat(2) {
         let client = cluster.client().await;
